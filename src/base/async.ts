@@ -1,0 +1,48 @@
+/** Small asynchronous building blocks: cancellable sleep, deferred values, abort checks. */
+import type { Clock } from "./clock.ts";
+
+/** Resolves after `delayMs`; rejects with `signal.reason` when aborted, leaving no timer or listener behind. */
+export function sleep(clock: Clock, delayMs: number, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+  const { signal } = options;
+  if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
+  return new Promise((resolve, reject) => {
+    const timer = clock.schedule(delayMs, () => {
+      signal?.removeEventListener("abort", onAbort);
+      resolve();
+    });
+    function onAbort(): void {
+      timer[Symbol.dispose]();
+      reject(signal?.reason as Error);
+    }
+    signal?.addEventListener("abort", onAbort, { once: true });
+  });
+}
+
+/** A condition many may wait for: `notify` wakes every present waiter. */
+export class Signal {
+  #waiters = new Set<() => void>();
+
+  notify(): void {
+    const waiters = this.#waiters;
+    this.#waiters = new Set();
+    for (const wake of waiters) wake();
+  }
+
+  /** Resolves at the next `notify`; rejects with `signal.reason` when aborted. */
+  wait(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    const { signal } = options;
+    if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
+    return new Promise((resolve, reject) => {
+      const wake = (): void => {
+        signal?.removeEventListener("abort", onAbort);
+        resolve();
+      };
+      const onAbort = (): void => {
+        this.#waiters.delete(wake);
+        reject(signal?.reason as Error);
+      };
+      this.#waiters.add(wake);
+      signal?.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+}

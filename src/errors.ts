@@ -1,0 +1,172 @@
+/**
+ * Every error Millrace raises on purpose: one class, one table of stable codes.
+ *
+ * Callers branch on `code` or `retry`, never on class or message. A code never changes meaning.
+ * Foreign errors are translated once, at the adapter that met them, and kept as `cause`.
+ * Messages follow one grammar: action, quoted object, colon, what was found; what to do is the `hint`.
+ */
+
+/** What a caller may do about an error: nothing, the same again later, or the same after local state was reset. */
+export type Retry = "never" | "backoff" | "after-reset";
+
+interface ErrorKind {
+  readonly retry: Retry;
+  /** Process exit status when this error ends a command. 1 is the general failure. */
+  readonly exit: number;
+  /** Meaning and usual cause, rendered into docs/errors.md. */
+  readonly meaning: string;
+}
+
+/** The code table. `exit`: 1 failure, 2 wrong usage or config, 3 not found, 4 corrupt or unproven, 5 refused to overwrite. */
+export const ERROR_KINDS = {
+  "internal/bug": { retry: "never", exit: 70, meaning: "An assertion failed: a defect in Millrace. The database it concerns is stopped; nothing is deleted." },
+  "usage/invalid": { retry: "never", exit: 2, meaning: "A command line that cannot be understood: unknown flag, missing argument, flags that exclude each other." },
+  "config/invalid": { retry: "never", exit: 2, meaning: "A configuration file or option that cannot be read or contradicts itself." },
+  "url/invalid": { retry: "never", exit: 2, meaning: "A replica URL that cannot be parsed or whose scheme is unknown." },
+  "runtime/unsupported": { retry: "never", exit: 2, meaning: "The Node.js or SQLite underneath lacks something that is required." },
+
+  "ltx/truncated": { retry: "never", exit: 4, meaning: "An LTX file ends before its format says it may." },
+  "ltx/invalid": { retry: "never", exit: 4, meaning: "An LTX file whose fields contradict the format." },
+  "ltx/checksum-mismatch": { retry: "never", exit: 4, meaning: "The content of an LTX file does not match the checksum it carries." },
+  "ltx/unsupported": { retry: "never", exit: 4, meaning: "An LTX file of an encoding older than version 3." },
+  "ltx/misuse": { retry: "never", exit: 70, meaning: "The encoder or decoder was called out of order or with pages that break its rules." },
+
+  "wal/invalid": { retry: "never", exit: 4, meaning: "A file that is not a SQLite write-ahead log or of an unknown version." },
+
+  "sqlite/not-a-database": { retry: "backoff", exit: 4, meaning: "The file is not a SQLite database, is encrypted, or its header is damaged." },
+  "sqlite/busy": { retry: "backoff", exit: 1, meaning: "Another connection held a lock longer than the busy timeout." },
+  "sqlite/cannot-open": { retry: "backoff", exit: 1, meaning: "SQLite could not open the database: missing, no permission, or not a regular file." },
+  "sqlite/failed": { retry: "backoff", exit: 1, meaning: "SQLite reported an error that Millrace has no narrower code for." },
+  "sqlite/vulnerable": { retry: "never", exit: 2, meaning: "The SQLite library underneath has the WAL-reset bug; checkpointing with it could lose committed pages." },
+
+  "capture/page-damage": { retry: "never", exit: 4, meaning: "Pages of the live database differ from what was committed although no commit changed them: bit rot, a writer that bypassed SQLite, or the WAL-reset bug. The replica still holds the good copy." },
+  "capture/state-invalid": { retry: "after-reset", exit: 1, meaning: "The local state of a database cannot be read or contradicts itself; a resync replaces it." },
+  "capture/busy": { retry: "never", exit: 1, meaning: "Another Millrace process already captures this database." },
+
+  "fs/not-found": { retry: "backoff", exit: 3, meaning: "A file or directory does not exist." },
+  "fs/permission": { retry: "backoff", exit: 1, meaning: "The operating system refused access to a file." },
+  "fs/disk-full": { retry: "backoff", exit: 1, meaning: "The file system or quota has no space left." },
+  "fs/failed": { retry: "backoff", exit: 1, meaning: "A file operation failed for a reason without a narrower code." },
+
+  "storage/not-found": { retry: "never", exit: 3, meaning: "The object does not exist in the store." },
+  "storage/exists": { retry: "never", exit: 1, meaning: "A conditional create found the object already there." },
+  "storage/precondition-failed": { retry: "never", exit: 1, meaning: "A conditional replace found another version of the object." },
+  "storage/unsupported": { retry: "never", exit: 2, meaning: "The store lacks a capability that the call needs." },
+  "storage/invalid-key": { retry: "never", exit: 2, meaning: "An object key that no store can hold safely." },
+  "storage/permission": { retry: "never", exit: 1, meaning: "The store refused the credentials or the operation." },
+  "storage/unavailable": { retry: "backoff", exit: 1, meaning: "The store did not answer, throttled, or failed in passing." },
+  "storage/truncated": { retry: "backoff", exit: 1, meaning: "The store delivered fewer or more bytes than the object has." },
+  "storage/closed": { retry: "never", exit: 70, meaning: "The store was used after it was closed." },
+
+  "ship/conflict": { retry: "never", exit: 1, meaning: "The destination holds a different file under a TXID that this process wanted to write: another writer uses it. Shipping stops; capture goes on." },
+  "ship/local-missing": { retry: "after-reset", exit: 1, meaning: "A local LTX file that still had to be uploaded is missing or damaged; a boundary snapshot replaces it." },
+
+  "restore/no-backup": { retry: "never", exit: 3, meaning: "The replica holds no file that a restore could start from." },
+  "restore/not-available": { retry: "never", exit: 3, meaning: "The requested TXID or time cannot be restored from the files that exist." },
+  "restore/gap": { retry: "never", exit: 4, meaning: "The replica's files do not connect: a file between two others is missing." },
+  "restore/unproven": { retry: "never", exit: 4, meaning: "The restored pages do not add up to the checksum recorded when they were captured." },
+  "restore/integrity": { retry: "never", exit: 4, meaning: "SQLite's integrity check failed on the restored database." },
+  "restore/output-exists": { retry: "never", exit: 5, meaning: "The restore's output exists already." },
+  "restore/unsupported": { retry: "never", exit: 2, meaning: "A restore option that this version does not offer." },
+
+  "daemon/closed": { retry: "never", exit: 1, meaning: "The replication was already closed." },
+  "daemon/child-exited": { retry: "never", exit: 1, meaning: "The replicating child process ended unexpectedly." },
+  "daemon/exec-failed": { retry: "never", exit: 1, meaning: "The supervised command could not be started." },
+  "daemon/not-durable": { retry: "never", exit: 1, meaning: "The final sync did not reach every destination in time." },
+} as const satisfies Record<string, ErrorKind>;
+
+export type ErrorCode = keyof typeof ERROR_KINDS;
+
+export interface ErrorOptions {
+  /** The operation that was attempted, e.g. `restore plan`. */
+  readonly op?: string | undefined;
+  /** Machine-readable facts: path, level, txid, offset. Must survive structured clone. */
+  readonly details?: Readonly<Record<string, unknown>> | undefined;
+  /** What an operator should do. */
+  readonly hint?: string | undefined;
+  readonly cause?: unknown;
+}
+
+export class MillraceError extends Error {
+  readonly code: ErrorCode;
+  readonly op: string | undefined;
+  readonly details: Readonly<Record<string, unknown>>;
+  readonly hint: string | undefined;
+
+  constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = "MillraceError";
+    this.code = code;
+    this.op = options.op;
+    this.details = options.details ?? {};
+    this.hint = options.hint;
+  }
+
+  get retry(): Retry {
+    return ERROR_KINDS[this.code].retry;
+  }
+
+  get exitCode(): number {
+    return ERROR_KINDS[this.code].exit;
+  }
+}
+
+/** The plain form in which an error crosses a thread or process boundary. */
+export interface ErrorRecord {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly op?: string | undefined;
+  readonly details: Readonly<Record<string, unknown>>;
+  readonly hint?: string | undefined;
+  readonly cause?: ErrorRecord | { readonly message: string; readonly code?: string | undefined } | undefined;
+}
+
+/** Renders any thrown value as a record; values that are no MillraceError become `internal/bug`. */
+export function toErrorRecord(error: unknown): ErrorRecord {
+  const known = toMillraceError(error);
+  return {
+    code: known.code,
+    message: known.message,
+    op: known.op,
+    details: known.details,
+    hint: known.hint,
+    cause: causeRecord(known.cause),
+  };
+}
+
+function causeRecord(cause: unknown): ErrorRecord["cause"] {
+  if (cause === undefined) return undefined;
+  if (cause instanceof MillraceError) return toErrorRecord(cause);
+  if (cause instanceof Error) return { message: cause.message, code: foreignCode(cause) };
+  return { message: String(cause) };
+}
+
+/** Rebuilds an error that crossed a boundary. */
+export function fromErrorRecord(record: ErrorRecord): MillraceError {
+  const cause = record.cause;
+  const rebuilt =
+    cause === undefined ? undefined : "details" in cause ? fromErrorRecord(cause) : new Error(cause.message);
+  return new MillraceError(record.code, record.message, {
+    op: record.op,
+    details: record.details,
+    hint: record.hint,
+    cause: rebuilt,
+  });
+}
+
+export function isMillraceError(error: unknown, ...codes: readonly ErrorCode[]): error is MillraceError {
+  return error instanceof MillraceError && (codes.length === 0 || codes.includes(error.code));
+}
+
+/** Passes a MillraceError through and wraps anything else as `internal/bug`, keeping it as the cause. */
+export function toMillraceError(error: unknown): MillraceError {
+  if (error instanceof MillraceError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new MillraceError("internal/bug", `unexpected error: ${message}`, { cause: error });
+}
+
+/** The `code` property that Node and most libraries put on their errors, when it is a string. */
+export function foreignCode(error: unknown): string | undefined {
+  if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
+  return typeof error.code === "string" ? error.code : undefined;
+}

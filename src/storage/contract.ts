@@ -1,0 +1,82 @@
+/**
+ * The storage contract: what a backend is. Backends know bytes and keys, never LTX.
+ *
+ * Atomicity: an object becomes visible whole or not at all; a reader never sees part of one.
+ * Consistency: a finished `put` is seen by every later `get`; whether it is seen by every later `list`
+ * is a declared capability. Ordering: `list` yields keys in byte order.
+ * Stores are open when handed out and closed by `Symbol.asyncDispose`, which is idempotent.
+ */
+
+/** A relative key: segments of printable characters joined by `/`, no empty, `.` or `..` segment, at most 1,024 bytes. */
+export type ObjectKey = string;
+
+export interface StoreCapabilities {
+  /** `put` with `ifAbsent` fails with `storage/exists` when the object is there, atomically against other writers. */
+  readonly conditionalCreate: boolean;
+  /** `put` with `ifMatch` fails with `storage/precondition-failed` unless the object's etag is the given one. */
+  readonly conditionalReplace: boolean;
+  /** `get` with a range transfers only that range. */
+  readonly rangeReads: boolean;
+  /** A finished put is seen by every later list. */
+  readonly consistentList: boolean;
+  /** `list` returns the `createdAtMs` given to `put`; otherwise only `head` does. */
+  readonly exactTimesInList: boolean;
+  /** Largest object in bytes. */
+  readonly maxObjectBytes: number;
+}
+
+export interface ObjectInfo {
+  readonly key: ObjectKey;
+  readonly sizeBytes: number;
+  /** When the content was made: the `createdAtMs` of the put where the store can tell, else the store's own time. Unix ms. */
+  readonly createdAtMs: number;
+  readonly etag?: string | undefined;
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface GetOptions extends CallOptions {
+  /** First byte wanted; default 0. */
+  readonly offset?: number | undefined;
+  /** Bytes wanted; default to the end. A range past the end is shortened, as in HTTP. */
+  readonly sizeBytes?: number | undefined;
+}
+
+export interface PutOptions extends CallOptions {
+  readonly ifAbsent?: boolean | undefined;
+  readonly ifMatch?: string | undefined;
+  /** Recorded with the object (file: mtime; object stores: metadata). Unix ms. */
+  readonly createdAtMs?: number | undefined;
+}
+
+export interface ListOptions extends CallOptions {
+  /** Only keys after this one, in byte order. */
+  readonly startAfter?: string | undefined;
+}
+
+/** What `get` delivers: chunks in order. Leaving the iteration early releases the connection. */
+export interface ObjectBody extends AsyncIterable<Uint8Array> {
+  /** Facts about the whole object, not the range. */
+  readonly info: ObjectInfo;
+  /** The whole (ranged) body in one buffer owned by the caller. */
+  bytes(): Promise<Uint8Array>;
+}
+
+/** Bytes to put. `open` may be called again for a retry and must then yield the same bytes. */
+export type ByteSource = Uint8Array | { readonly sizeBytes: number; open(): AsyncIterable<Uint8Array> };
+
+export interface ObjectStore extends AsyncDisposable {
+  /** Scheme-like name for messages: `file`, `memory`, `s3`. */
+  readonly type: string;
+  readonly capabilities: StoreCapabilities;
+  get(key: ObjectKey, options?: GetOptions): Promise<ObjectBody>;
+  /** Metadata only; `storage/not-found` when absent. */
+  head(key: ObjectKey, options?: CallOptions): Promise<ObjectInfo>;
+  put(key: ObjectKey, body: ByteSource, options?: PutOptions): Promise<ObjectInfo>;
+  /** Every object whose key starts with `prefix`, in byte order. A missing prefix lists nothing. */
+  list(prefix: string, options?: ListOptions): AsyncIterable<ObjectInfo>;
+  /** Absent keys are fine. */
+  delete(keys: readonly ObjectKey[], options?: CallOptions): Promise<void>;
+}
