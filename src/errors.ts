@@ -9,7 +9,7 @@
 /** What a caller may do about an error: nothing, the same again later, or the same after local state was reset. */
 export type Retry = "never" | "backoff" | "after-reset";
 
-interface ErrorKind {
+export interface ErrorKind {
   readonly retry: Retry;
   /** Process exit status when this error ends a command. 1 is the general failure. */
   readonly exit: number;
@@ -17,8 +17,55 @@ interface ErrorKind {
   readonly meaning: string;
 }
 
+export type ErrorCode =
+  | "internal/bug"
+  | "usage/invalid"
+  | "config/invalid"
+  | "url/invalid"
+  | "runtime/unsupported"
+  | "ltx/truncated"
+  | "ltx/invalid"
+  | "ltx/checksum-mismatch"
+  | "ltx/unsupported"
+  | "ltx/misuse"
+  | "wal/invalid"
+  | "sqlite/not-a-database"
+  | "sqlite/busy"
+  | "sqlite/cannot-open"
+  | "sqlite/failed"
+  | "sqlite/vulnerable"
+  | "capture/page-damage"
+  | "capture/state-invalid"
+  | "capture/busy"
+  | "fs/not-found"
+  | "fs/permission"
+  | "fs/disk-full"
+  | "fs/failed"
+  | "storage/not-found"
+  | "storage/exists"
+  | "storage/precondition-failed"
+  | "storage/unsupported"
+  | "storage/invalid-key"
+  | "storage/permission"
+  | "storage/unavailable"
+  | "storage/truncated"
+  | "storage/closed"
+  | "ship/conflict"
+  | "ship/local-missing"
+  | "restore/no-backup"
+  | "restore/not-available"
+  | "restore/gap"
+  | "restore/unproven"
+  | "restore/integrity"
+  | "restore/output-exists"
+  | "restore/unsupported"
+  | "daemon/closed"
+  | "daemon/child-exited"
+  | "daemon/exec-failed"
+  | "daemon/not-durable";
+
 /** The code table. `exit`: 1 failure, 2 wrong usage or config, 3 not found, 4 corrupt or unproven, 5 refused to overwrite. */
-export const ERROR_KINDS = {
+export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
   "internal/bug": { retry: "never", exit: 70, meaning: "An assertion failed: a defect in Millrace. The database it concerns is stopped; nothing is deleted." },
   "usage/invalid": { retry: "never", exit: 2, meaning: "A command line that cannot be understood: unknown flag, missing argument, flags that exclude each other." },
   "config/invalid": { retry: "never", exit: 2, meaning: "A configuration file or option that cannot be read or contradicts itself." },
@@ -73,9 +120,8 @@ export const ERROR_KINDS = {
   "daemon/child-exited": { retry: "never", exit: 1, meaning: "The replicating child process ended unexpectedly." },
   "daemon/exec-failed": { retry: "never", exit: 1, meaning: "The supervised command could not be started." },
   "daemon/not-durable": { retry: "never", exit: 1, meaning: "The final sync did not reach every destination in time." },
-} as const satisfies Record<string, ErrorKind>;
+};
 
-export type ErrorCode = keyof typeof ERROR_KINDS;
 
 export interface ErrorOptions {
   /** The operation that was attempted, e.g. `restore plan`. */
