@@ -1,0 +1,75 @@
+/**
+ * Runs the project's tests with Node's own runner: picks the files, sets the limits, says what it runs.
+ *
+ * Usage: node tools/run-tests.ts [--unit | --crash] [PATH...] [-- NODE_TEST_FLAG...]
+ *   (nothing)  everything but the crash suite        --unit   only tests beside their source
+ *   --crash    only the crash suite                  PATH     only files whose path contains one of these
+ */
+import { spawn } from "node:child_process";
+import { availableParallelism } from "node:os";
+import { dirname } from "node:path";
+import { listFiles } from "./lib/files.ts";
+
+const TEST_TIMEOUT_MS = 240_000;
+const CRASH_TIMEOUT_MS = 3_600_000;
+
+export interface Selection {
+  readonly suite: "all" | "unit" | "crash";
+  readonly paths: readonly string[];
+  readonly flags: readonly string[];
+}
+
+/** Understands the command line. */
+export function parseArgs(args: readonly string[]): Selection {
+  const end = args.indexOf("--");
+  const own = end === -1 ? args : args.slice(0, end);
+  const unknown = own.find((arg) => arg.startsWith("-") && arg !== "--unit" && arg !== "--crash");
+  if (unknown !== undefined) throw new Error(`unknown flag ${unknown}: --unit, --crash or nothing`);
+  const suite = own.includes("--crash") ? "crash" : own.includes("--unit") ? "unit" : "all";
+  const flags = end === -1 ? [] : args.slice(end + 1);
+  return { suite, paths: own.filter((arg) => !arg.startsWith("-")), flags };
+}
+
+/** The test files of `files` that belong to the selection. */
+export function selectTests(files: readonly string[], selection: Selection): string[] {
+  return files.filter((file) => {
+    if (!file.endsWith(".test.ts")) return false;
+    const isCrash = file.endsWith(".crash.test.ts");
+    if (isCrash !== (selection.suite === "crash")) return false;
+    if (selection.suite === "unit" && file.startsWith("test/")) return false;
+    return selection.paths.length === 0 || selection.paths.some((path) => file.includes(path));
+  });
+}
+
+function main(): void {
+  const root = dirname(import.meta.dirname);
+  const selection = parseArgs(process.argv.slice(2));
+  const files = selectTests(listFiles(root), selection);
+  if (files.length === 0) {
+    console.error(
+      `run-tests: no ${selection.suite} test matches ${selection.paths.join(" ") || "*"}`,
+    );
+    process.exitCode = 1;
+    return;
+  }
+  console.log(
+    `run-tests: ${files.length} files, suite ${selection.suite}, Node ${process.version}`,
+  );
+  const timeoutMs = selection.suite === "crash" ? CRASH_TIMEOUT_MS : TEST_TIMEOUT_MS;
+  const flags = [
+    "--test",
+    `--test-timeout=${timeoutMs}`,
+    `--test-concurrency=${Math.max(1, Math.min(4, availableParallelism()))}`,
+    ...selection.flags,
+  ];
+  const child = spawn(process.execPath, [...flags, ...files], { cwd: root, stdio: "inherit" });
+  child.on("error", (error) => {
+    throw error;
+  });
+  child.on("exit", (code, signal) => {
+    process.exitCode = code ?? 1;
+    if (signal !== null) console.error(`run-tests: ended by ${signal}`);
+  });
+}
+
+if (import.meta.main) main();

@@ -1,0 +1,162 @@
+/**
+ * The house rules that neither the compiler nor the linter knows, one function each: text in, findings
+ * out. A rule that has to be broken is broken visibly: `tidy-allow RULE: reason` in a comment on the
+ * line or on the one above.
+ */
+import { type ScannedSource, lineAt } from "../lib/scan.ts";
+import { isTest } from "../lib/files.ts";
+
+export interface Finding {
+  readonly line: number;
+  readonly rule: string;
+  readonly text: string;
+}
+
+interface BannedCall {
+  readonly rule: string;
+  readonly pattern: RegExp;
+  readonly instead: string;
+  /** Path prefixes inside which the rule does not hold. */
+  readonly except: readonly string[];
+  /** Path prefixes the rule is limited to. */
+  readonly within: readonly string[];
+}
+
+const NOT_SHIPPED = ["test/", "bench/", "tools/", "src/testing/"];
+const EDGE = [...NOT_SHIPPED, "src/platform/", "src/cli/", "bin/"];
+
+const BANNED_CALLS: readonly BannedCall[] = [
+  {
+    rule: "clock",
+    pattern: /\bDate\.now\b|\bnew Date\(\s*\)|\bperformance\.now\b|\bprocess\.hrtime\b/g,
+    instead: "take a Clock",
+    except: EDGE,
+    within: ["src/", "bin/"],
+  },
+  {
+    rule: "timer",
+    pattern: /\bset(?:Timeout|Interval)\b/g,
+    instead: "take a Clock",
+    except: EDGE,
+    within: ["src/", "bin/"],
+  },
+  {
+    rule: "random",
+    pattern: /\bMath\.random\b|\brandom(?:UUID|Bytes|FillSync)\b|\bgetRandomValues\b/g,
+    instead: "take a Random",
+    except: EDGE,
+    within: ["src/", "bin/"],
+  },
+  {
+    rule: "exit",
+    pattern: /\bprocess\.exit\b/g,
+    instead: "set process.exitCode and let the event loop empty",
+    except: EDGE,
+    within: ["src/", "bin/", "tools/"],
+  },
+  {
+    rule: "console",
+    pattern: /\bconsole\.\w+/g,
+    instead: "take a Logger",
+    except: EDGE,
+    within: ["src/", "bin/"],
+  },
+  {
+    rule: "subarray",
+    pattern: /\.subarray\(/g,
+    instead: "read through the cursor of base, which throws where subarray clamps",
+    except: [],
+    within: ["src/ltx/", "src/wal/"],
+  },
+];
+
+/** Calls that only some folders may make. Tests may make all of them. */
+export function bannedCalls(path: string, source: ScannedSource): Finding[] {
+  if (isTest(path)) return [];
+  return BANNED_CALLS.filter(
+    ({ within, except }) =>
+      within.some((prefix) => path.startsWith(prefix)) &&
+      !except.some((prefix) => path.startsWith(prefix)),
+  ).flatMap(({ rule, pattern, instead }) =>
+    [...source.code.matchAll(pattern)].map((match) => ({
+      line: lineAt(source.code, match.index),
+      rule,
+      text: `${match[0].replace(/\($/, "")} is banned here: ${instead}`,
+    })),
+  );
+}
+
+/** Tests that do not run, or keep others from running. */
+export function idleTests(path: string, source: ScannedSource): Finding[] {
+  if (!isTest(path)) return [];
+  const pattern = /\b(?:test|it|describe|suite|t|context)\.(?:skip|only|todo)\b|\b(?:only|todo):/g;
+  return [...source.code.matchAll(pattern)].map((match) => ({
+    line: lineAt(source.code, match.index),
+    rule: "idle-test",
+    text: `${match[0]} leaves tests out`,
+  }));
+}
+
+/** Task tags without an issue, or of another name. */
+export function taskTags(source: ScannedSource): Finding[] {
+  return source.comments.flatMap(({ offset, text }) =>
+    [...text.matchAll(/\b(?:TODO|FIXME|XXX|HACK)\b(?<issue>\(#\d+\):)?/g)]
+      .filter((match) => !match[0].startsWith("TODO(") || match.groups?.["issue"] === undefined)
+      .map((match) => ({
+        line: lineAt(source.code, offset + match.index),
+        rule: "task-tag",
+        text: `"${match[0]}": write TODO(#issue): what`,
+      })),
+  );
+}
+
+const SOFT_LINES = 300;
+const HARD_LINES = 400;
+const TEST_LINES = 600;
+
+/** A file too long to be about one thing. `soft` findings are advice. */
+export function fileSize(path: string, text: string): (Finding & { readonly soft: boolean })[] {
+  const lines = text.split("\n").length - 1;
+  const hard = isTest(path) ? TEST_LINES : HARD_LINES;
+  const soft = isTest(path) ? TEST_LINES : SOFT_LINES;
+  if (lines <= soft) return [];
+  const limit = lines > hard ? hard : soft;
+  return [
+    { line: 1, rule: "file-size", text: `${lines} lines: over ${limit}`, soft: lines <= hard },
+  ];
+}
+
+const HOMES = ["home", "Users", "root", "work", "workspace", "builds", "mnt/data"];
+const MACHINE_PATH = new RegExp(`(?<![\\w.~:/-])/(?:${HOMES.join("|")})/[\\w.-]+`, "g");
+
+/** Absolute paths of somebody's machine. They mean nothing on another. */
+export function machinePaths(text: string): Finding[] {
+  return [...text.matchAll(MACHINE_PATH)].map((match) => ({
+    line: lineAt(text, match.index),
+    rule: "machine-path",
+    text: `"${match[0]}" is a path of one machine`,
+  }));
+}
+
+/** Letters outside Latin script: the project is written in English. */
+export function foreignLetters(text: string): Finding[] {
+  return [...text.matchAll(/[^\P{L}\p{Script=Latin}\p{Script=Greek}]/gu)].map((match) => ({
+    line: lineAt(text, match.index),
+    rule: "language",
+    text: `"${match[0]}" is no Latin letter`,
+  }));
+}
+
+/** Drops findings that the text allows with a reason, and reports allowances without one. */
+export function applyAllowances(text: string, findings: readonly Finding[]): Finding[] {
+  const lines = text.split("\n");
+  return findings.filter(({ line, rule }) => {
+    const near = [lines[line - 1], lines[line - 2]];
+    return !near.some((candidate) => allows(candidate, rule));
+  });
+}
+
+function allows(line: string | undefined, rule: string): boolean {
+  const match = /tidy-allow ([\w-]+): (.{8,})/.exec(line ?? "");
+  return match?.[1] === rule;
+}
