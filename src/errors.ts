@@ -22,6 +22,7 @@ export type ErrorCode =
   | "usage/invalid"
   | "config/invalid"
   | "url/invalid"
+  | "url/unsupported"
   | "runtime/unsupported"
   | "ltx/truncated"
   | "ltx/invalid"
@@ -50,6 +51,8 @@ export type ErrorCode =
   | "storage/unavailable"
   | "storage/truncated"
   | "storage/closed"
+  | "storage/misuse"
+  | "storage/source-mismatch"
   | "ship/conflict"
   | "ship/local-missing"
   | "restore/no-backup"
@@ -70,6 +73,7 @@ export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
   "usage/invalid": { retry: "never", exit: 2, meaning: "A command line that cannot be understood: unknown flag, missing argument, flags that exclude each other." },
   "config/invalid": { retry: "never", exit: 2, meaning: "A configuration file or option that cannot be read or contradicts itself." },
   "url/invalid": { retry: "never", exit: 2, meaning: "A replica URL that cannot be parsed or whose scheme is unknown." },
+  "url/unsupported": { retry: "never", exit: 2, meaning: "A replica URL of a kind that this version cannot open yet." },
   "runtime/unsupported": { retry: "never", exit: 2, meaning: "The Node.js or SQLite underneath lacks something that is required." },
 
   "ltx/truncated": { retry: "never", exit: 4, meaning: "An LTX file ends before its format says it may." },
@@ -104,6 +108,8 @@ export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
   "storage/unavailable": { retry: "backoff", exit: 1, meaning: "The store did not answer, throttled, or failed in passing." },
   "storage/truncated": { retry: "backoff", exit: 1, meaning: "The store delivered fewer or more bytes than the object has." },
   "storage/closed": { retry: "never", exit: 70, meaning: "The store was used after it was closed." },
+  "storage/misuse": { retry: "never", exit: 70, meaning: "A store was called with options that are out of range or exclude each other." },
+  "storage/source-mismatch": { retry: "never", exit: 1, meaning: "The bytes given to an upload were more or fewer than announced, mostly because a local file changed meanwhile." },
 
   "ship/conflict": { retry: "never", exit: 1, meaning: "The destination holds a different file under a TXID that this process wanted to write: another writer uses it. Shipping stops; capture goes on." },
   "ship/local-missing": { retry: "after-reset", exit: 1, meaning: "A local LTX file that still had to be uploaded is missing or damaged; a boundary snapshot replaces it." },

@@ -4,10 +4,17 @@
  * Atomicity: an object becomes visible whole or not at all; a reader never sees part of one.
  * Consistency: a finished `put` is seen by every later `get`; whether it is seen by every later `list`
  * is a declared capability. Ordering: `list` yields keys in byte order.
- * Stores are open when handed out and closed by `Symbol.asyncDispose`, which is idempotent.
+ * Outcome: a put that fails with a retryable error may nevertheless have happened. A put that was aborted,
+ * or whose source failed, has not, unless the abort came after the last byte was handed over.
+ * Stores are open when handed out and closed by `Symbol.asyncDispose`, which is idempotent, refuses new
+ * calls with `storage/closed` and ends running ones with the same error before it resolves.
  */
 
-/** A relative key: segments of printable characters joined by `/`, no empty, `.` or `..` segment, at most 1,024 bytes. */
+/**
+ * A relative key: segments of printable characters joined by `/`, no empty, `.` or `..` segment, no
+ * backslash, at most 1,024 bytes of UTF-8. The last segment does not end in `.tmp`: such names belong
+ * to unfinished writes. Anything else is `storage/invalid-key`.
+ */
 export type ObjectKey = string;
 
 export interface StoreCapabilities {
@@ -56,8 +63,12 @@ export interface ListOptions extends CallOptions {
   readonly startAfter?: string | undefined;
 }
 
-/** What `get` delivers: chunks in order. Leaving the iteration early releases the connection. */
-export interface ObjectBody extends AsyncIterable<Uint8Array> {
+/**
+ * What `get` delivers, once: either chunks in order, each owned by the receiver, or all `bytes`.
+ * Leaving the iteration early releases the connection; a body that is not read at all is released by
+ * disposing it (or with its store). More or fewer bytes than promised are `storage/truncated`.
+ */
+export interface ObjectBody extends AsyncIterable<Uint8Array>, AsyncDisposable {
   /** Facts about the whole object, not the range. */
   readonly info: ObjectInfo;
   /** The whole (ranged) body in one buffer owned by the caller. */
@@ -65,7 +76,9 @@ export interface ObjectBody extends AsyncIterable<Uint8Array> {
 }
 
 /** Bytes to put. `open` may be called again for a retry and must then yield the same bytes. */
-export type ByteSource = Uint8Array | { readonly sizeBytes: number; open(): AsyncIterable<Uint8Array> };
+export type ByteSource =
+  | Uint8Array
+  | { readonly sizeBytes: number; open(): AsyncIterable<Uint8Array> };
 
 export interface ObjectStore extends AsyncDisposable {
   /** Scheme-like name for messages: `file`, `memory`, `s3`. */
