@@ -36,7 +36,7 @@ function cellsOf(line: string): string[] {
   return line
     .slice(1, -1)
     .split("|")
-    .map((cell) => cell.trim().replace(/^`(.*)`$/, "$1"));
+    .map((cell) => cell.trim().replace(/^`([^`]*)`$/, "$1"));
 }
 
 /** Field name to offset, from a table with the columns Offset, Size and Field; throws on a gap or overlap. */
