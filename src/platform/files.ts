@@ -37,6 +37,10 @@ export interface Files {
   fstat(op: string, fd: number): FileStat;
   /** `undefined` when nothing is at `path`. */
   stat(op: string, path: string): FileStat | undefined;
+  chmod(op: string, path: string, mode: number): void;
+  chown(op: string, path: string, owner: { readonly uid: number; readonly gid: number }): void;
+  /** The path without symbolic links; `undefined` when nothing is there. */
+  realpath(op: string, path: string): string | undefined;
   rename(op: string, from: string, to: string): void;
   /** An absent file is fine. */
   unlink(op: string, path: string): void;
@@ -100,6 +104,16 @@ export const nodeFiles: Files = {
   stat(op, path) {
     try {
       return attempt(op, path, () => toStat(fs.statSync(path, { bigint: true })));
+    } catch (error) {
+      if (absent(error)) return undefined;
+      throw error;
+    }
+  },
+  chmod: (op, path, mode) => attempt(op, path, () => fs.chmodSync(path, mode)),
+  chown: (op, path, { uid, gid }) => attempt(op, path, () => fs.chownSync(path, uid, gid)),
+  realpath(op, path) {
+    try {
+      return attempt(op, path, () => fs.realpathSync(path));
     } catch (error) {
       if (absent(error)) return undefined;
       throw error;
