@@ -8,6 +8,7 @@ export function assert(condition: boolean, message: string): asserts condition {
 
 /** Returns `value`, which the surrounding code knows to be present. */
 export function defined<T>(value: T | undefined | null, what: string): T {
-  if (value === undefined || value === null) throw new MillraceError("internal/bug", `assertion failed: ${what} is missing`);
+  if (value === undefined || value === null)
+    throw new MillraceError("internal/bug", `assertion failed: ${what} is missing`);
   return value;
 }

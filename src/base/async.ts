@@ -2,7 +2,11 @@
 import type { Clock } from "./clock.ts";
 
 /** Resolves after `delayMs`; rejects with `signal.reason` when aborted, leaving no timer or listener behind. */
-export function sleep(clock: Clock, delayMs: number, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+export function sleep(
+  clock: Clock,
+  delayMs: number,
+  options: { readonly signal?: AbortSignal | undefined } = {},
+): Promise<void> {
   const { signal } = options;
   if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
   return new Promise((resolve, reject) => {

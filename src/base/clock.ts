@@ -6,7 +6,11 @@ export interface Clock {
   /** Monotonic milliseconds since an arbitrary start. */
   monotonic(): number;
   /** Calls `run` once after `delayMs`; disposing the handle cancels it. Pending timers do not keep the process alive when `unref` is set. */
-  schedule(delayMs: number, run: () => void, options?: { readonly unref?: boolean | undefined }): Disposable;
+  schedule(
+    delayMs: number,
+    run: () => void,
+    options?: { readonly unref?: boolean | undefined },
+  ): Disposable;
 }
 
 /** Uniform in [0, 1). */

@@ -7,8 +7,14 @@ const CODES: Readonly<Record<string, { code: ErrorCode; hint: string }>> = {
   EACCES: { code: "fs/permission", hint: "run Millrace as a user who may access this path" },
   EPERM: { code: "fs/permission", hint: "run Millrace as a user who may access this path" },
   EROFS: { code: "fs/permission", hint: "the file system is mounted read-only" },
-  ENOSPC: { code: "fs/disk-full", hint: "free disk space; nothing was lost, the operation is tried again" },
-  EDQUOT: { code: "fs/disk-full", hint: "raise the disk quota; nothing was lost, the operation is tried again" },
+  ENOSPC: {
+    code: "fs/disk-full",
+    hint: "free disk space; nothing was lost, the operation is tried again",
+  },
+  EDQUOT: {
+    code: "fs/disk-full",
+    hint: "raise the disk quota; nothing was lost, the operation is tried again",
+  },
 };
 
 /** Wraps a thrown file error: what was attempted (`op`), on what (`path`), what the system said. */
