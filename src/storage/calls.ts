@@ -7,8 +7,8 @@
 import { MillraceError } from "../errors.ts";
 
 export interface IterateOptions<T> {
-  start(signal: AbortSignal): AsyncIterable<T>;
-  release?: (() => Promise<void>) | undefined;
+  readonly start: (signal: AbortSignal) => AsyncIterable<T>;
+  readonly release?: (() => Promise<void>) | undefined;
 }
 
 interface Resource {

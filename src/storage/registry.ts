@@ -49,22 +49,18 @@ export async function openReplica(
 
 async function openTarget(target: ReplicaUrl, options: OpenReplicaOptions): Promise<ObjectStore> {
   const clock = options.clock ?? (await import("../platform/clock.ts")).systemClock;
-  switch (target.scheme) {
-    case "file": {
-      const { openFileStore } = await import("./backends/file/file.ts");
-      const removeStaleTemporaries = options.access === "write";
-      return openFileStore({
-        ...options.file,
-        rootDirectory: target.path,
-        removeStaleTemporaries,
-        clock,
-      });
-    }
-    case "memory": {
-      const { MemoryObjects, openMemoryStore } = await import("./backends/memory/memory.ts");
-      const objects = sharedMemory.get(target.name) ?? new MemoryObjects();
-      if (target.name !== "") sharedMemory.set(target.name, objects);
-      return openMemoryStore({ clock, objects });
-    }
+  if (target.scheme === "memory") {
+    const { MemoryObjects, openMemoryStore } = await import("./backends/memory/memory.ts");
+    const objects = sharedMemory.get(target.name) ?? new MemoryObjects();
+    if (target.name !== "") sharedMemory.set(target.name, objects);
+    return openMemoryStore({ clock, objects });
   }
+  const { openFileStore } = await import("./backends/file/file.ts");
+  const removeStaleTemporaries = options.access === "write";
+  return openFileStore({
+    ...options.file,
+    rootDirectory: target.path,
+    removeStaleTemporaries,
+    clock,
+  });
 }
