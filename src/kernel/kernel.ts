@@ -31,8 +31,8 @@ export type PageFormat = "block" | "frame";
 
 /** A running WAL checksum; halves are any 32-bit numbers, signed or not. */
 export interface WalSum {
+  s0: number;
   s1: number;
-  s2: number;
 }
 
 /** What all frames of one WAL generation share. */
@@ -82,8 +82,11 @@ export interface Kernel {
   crc64(crc: CrcRegister, bytes: Uint8Array): void;
   /** Advances `crc` as if `count` zero bytes followed; `count` is at most 2^53. */
   crc64Shift(crc: CrcRegister, count: number): void;
-  /** Computes checksums and page CRCs of `count` pages in `input` whose numbers are in `pgnos`. */
-  pageChecksums(count: number, place?: BatchPlace): void;
+  /**
+   * Checksums of the pages in `input` that have these numbers, at most a batch. Also fills `pageCrcs`. The result is
+   * borrowed until the next call.
+   */
+  pageChecksums(pgnos: Uint32Array, place?: BatchPlace): BigUint64Array<ArrayBuffer>;
   /** Advances `sum` over `bytes`, a multiple of 8 and at most 4096 bytes. */
   walSum(sum: WalSum, bytes: Uint8Array, options: { readonly bigEndian: boolean }): void;
   /**
@@ -242,9 +245,12 @@ class BoundKernel implements Kernel {
     this.#getCrc(crc);
   }
 
-  pageChecksums(count: number, place: BatchPlace = {}): void {
+  pageChecksums(pgnos: Uint32Array, place: BatchPlace = {}): BigUint64Array<ArrayBuffer> {
+    const count = pgnos.length;
     const { offset, stride } = this.#checkPlace(count, place);
+    this.pgnos.set(pgnos);
     this.#abi.pageChecksums(this.#layout.input + offset, stride, count);
+    return this.checksums.subarray(0, count);
   }
 
   walSum(sum: WalSum, bytes: Uint8Array, options: { readonly bigEndian: boolean }): void {
@@ -370,12 +376,12 @@ class BoundKernel implements Kernel {
   }
 
   #putWalSum(sum: WalSum): void {
-    this.#slot[RESULT_SLOT.walSum / 4] = sum.s1;
-    this.#slot[RESULT_SLOT.walSum / 4 + 1] = sum.s2;
+    this.#slot[RESULT_SLOT.walSum / 4] = sum.s0;
+    this.#slot[RESULT_SLOT.walSum / 4 + 1] = sum.s1;
   }
 
   #getWalSum(sum: WalSum): void {
-    sum.s1 = this.#word(RESULT_SLOT.walSum) >>> 0;
-    sum.s2 = this.#word(RESULT_SLOT.walSum + 4) >>> 0;
+    sum.s0 = this.#word(RESULT_SLOT.walSum) >>> 0;
+    sum.s1 = this.#word(RESULT_SLOT.walSum + 4) >>> 0;
   }
 }
