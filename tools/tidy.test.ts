@@ -77,6 +77,7 @@ describe("tidy()", () => {
   it("limits the length of files, more generously for tests", () => {
     const long = lines(401, "export const a = 1;");
     assert.match(problemsOf(long)[0] ?? "", /file-size: 401 lines: over 400/);
+    assert.deepEqual(problemsOf(`/* tidy-allow file-size: one table */\n${long}`), []);
     assert.deepEqual(problemsOf(long, "src/ltx/a.test.ts"), []);
     const longTest = lines(601, "export const a = 1;");
     assert.match(problemsOf(longTest, "src/ltx/a.test.ts")[0] ?? "", /over 600/);
@@ -108,9 +109,15 @@ describe("tidy()", () => {
       `export class Big {\n${lines(80, "  field = 1;")}}\n`,
       `if (ready(1)) {\n${lines(80, "  work();")}}\n`,
       `export const made = make({\n${body}});\n`,
+      `export const methods = {\n${lines(30, "  a(x) {\n    return x;\n  },\n  b: (y) => y,")}};\n`,
     ].join("");
     using tree = sampleTree({ "src/index.ts": text });
     assert.deepEqual([...tidy(tree.root).longFunctions], []);
+  });
+
+  it("reports sections of documents that nobody can open", () => {
+    const text = "// Source: some-core spec 1.2 (`Header`)\nexport const a = 1;\n"; // tidy-allow absent-document: a sample
+    assert.match(problemsOf(text)[0] ?? "", /:1: absent-document: "some-core spec 1\.2"/);
   });
 
   it("reports sources that only their own test refers to", () => {
@@ -133,7 +140,7 @@ describe("tidy()", () => {
     });
     assert.deepEqual(tidy(tree.root).problems, [
       'docs/a.md:1: machine-path: "/home/someone" is a path of one machine', // tidy-allow machine-path: a sample
-      'docs/b.md:1: language: "\u0444" is no Latin letter',
+      'docs/b.md:1: language: "\u0444" is not English',
       "test/golden/big.bin: 262145 bytes: over 256 KiB",
     ]);
   });

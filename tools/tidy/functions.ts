@@ -49,11 +49,16 @@ function headBefore(
     } else if (char === "(" || char === "[" || char === "{") {
       if (depth === 0) break;
       depth -= 1;
-    } else if (depth === 0 && char === ";") break;
+    } else if (depth === 0 && (char === ";" || endsMember(code, at))) break;
   }
   const text = code.slice(at + 1, brace);
   const start = at + 1 + (text.length - text.trimStart().length);
   return { start, text: text.trim() };
+}
+
+/** Whether the comma at `at` ends a member of an object: formatted code breaks the line there. */
+function endsMember(code: string, at: number): boolean {
+  return code.charAt(at) === "," && code.charAt(at + 1) === "\n";
 }
 
 function opensFunction(head: string): boolean {

@@ -114,12 +114,16 @@ const SOFT_LINES = 300;
 const HARD_LINES = 400;
 const TEST_LINES = 600;
 
-/** A file too long to be about one thing. `soft` findings are advice. */
+/** Lines at the top of a file that may hold its own allowance. */
+const HEAD_LINES = 15;
+
+/** A file too long to be about one thing, unless its head says why. `soft` findings are advice. */
 export function fileSize(path: string, text: string): (Finding & { readonly soft: boolean })[] {
   const lines = text.split("\n").length - 1;
   const hard = isTest(path) ? TEST_LINES : HARD_LINES;
   const soft = isTest(path) ? TEST_LINES : SOFT_LINES;
   if (lines <= soft) return [];
+  if (text.split("\n", HEAD_LINES).some((line) => allows(line, "file-size"))) return [];
   const limit = lines > hard ? hard : soft;
   return [
     { line: 1, rule: "file-size", text: `${lines} lines: over ${limit}`, soft: lines <= hard },
@@ -138,13 +142,33 @@ export function machinePaths(text: string): Finding[] {
   }));
 }
 
-/** Letters outside Latin script: the project is written in English. */
-export function foreignLetters(text: string): Finding[] {
-  return [...text.matchAll(/[^\P{L}\p{Script=Latin}\p{Script=Greek}]/gu)].map((match) => ({
+/** A section of a specification that no reader of the project can open. */
+export function absentDocuments(text: string): Finding[] {
+  return [...text.matchAll(/\b[a-z][\w-]* spec,? (?:section )?\d+(?:\.\d+)*/g)].map((match) => ({
+    line: lineAt(text, match.index),
+    rule: "absent-document",
+    text: `"${match[0]}": name a public source and its symbol, or a page of docs`,
+  }));
+}
+
+/** Words outside Latin script, Greek symbols apart: the project is written in English. */
+export function foreignWords(text: string): Finding[] {
+  const pattern = /[^\P{L}\p{Script=Latin}\p{Script=Greek}\p{Script=Common}]+/gu;
+  return [...text.matchAll(pattern)].map((match) => ({
     line: lineAt(text, match.index),
     rule: "language",
-    text: `"${match[0]}" is no Latin letter`,
+    text: `"${match[0]}" is not English`,
   }));
+}
+
+/** The same in comments; literals may hold any letter, for tests of just that. */
+export function foreignComments(source: ScannedSource): Finding[] {
+  return source.comments.flatMap(({ offset, text }) =>
+    foreignWords(text).map((finding) => ({
+      ...finding,
+      line: lineAt(source.code, offset) + finding.line - 1,
+    })),
+  );
 }
 
 /** Drops findings that the text allows with a reason, and reports allowances without one. */
