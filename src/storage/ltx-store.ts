@@ -4,7 +4,7 @@
  * Frozen: the two layouts, which are Litestream's. Names are fixed-width hexadecimal, so byte order of keys
  * is the order of (min, max) TXIDs, and seeking is listing after a key.
  *
- * Source: surface spec 4.2, vfs spec 1.11 (litestream `LTXFilePath`, s3 `ReplicaClient`).
+ * Source: benbjohnson/litestream@63225f1 `LTXFilePath` and, for the other layout, `s3.ReplicaClient`.
  */
 import { assert } from "../base/assert.ts";
 import { formatTxid, type Txid } from "../base/ids.ts";

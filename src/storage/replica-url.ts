@@ -3,7 +3,7 @@
  *
  * A URL may hold credentials. No error and no log line shows more of it than `redactUrl` lets through.
  *
- * Source: surface spec 3 (litestream `ParseReplicaURL`). Two deliberate differences: a `file:` path is
+ * Source: benbjohnson/litestream@63225f1 `ParseReplicaURL`. Two deliberate differences: a `file:` path is
  * percent-decoded (there, a space becomes the directory name's literal `%20`), and a query or fragment on a
  * `file:` URL is refused instead of dropped.
  */

@@ -20,6 +20,7 @@ const KEY = "ltx/0/object";
 
 export function atomicityTests(check: Check): void {
   visibilityTests(check);
+  concurrencyTests(check);
   failureTests(check);
 }
 
@@ -47,7 +48,9 @@ function visibilityTests(check: Check): void {
     await putting;
     assert.equal((await store.head(KEY)).sizeBytes, 300_010);
   });
+}
 
+function concurrencyTests(check: Check): void {
   check("get() never sees a mixture while put() replaces", async ({ store, connect }) => {
     const other = await connect();
     const versions = [0, 1, 2, 3].map((seed) => pattern(100_000 + seed * 77_777, seed));

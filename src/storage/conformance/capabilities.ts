@@ -6,6 +6,11 @@ import { assertFails, assertThrows, CREATED_AT_MS, keysOf, pattern } from "./sup
 const KEY = "ltx/0/object";
 
 export function capabilityTests(check: Check): void {
+  declarationTests(check);
+  refusalTests(check);
+}
+
+function declarationTests(check: Check): void {
   check(
     "capabilities are declared, and the same on every connection",
     async ({ store, connect }) => {
@@ -25,7 +30,9 @@ export function capabilityTests(check: Check): void {
       assert.deepEqual((await connect()).capabilities, store.capabilities);
     },
   );
+}
 
+function refusalTests(check: Check): void {
   check(
     "put() refuses ifAbsent without conditionalCreate",
     async ({ store }) => {

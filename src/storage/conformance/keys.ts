@@ -34,7 +34,7 @@ const ODD_KEYS: readonly string[] = [
   "-dash",
   "café",
   "cafe\u0301",
-  "日本語/データ",
+  "\u65e5\u672c\u8a9e/\u30c7\u30fc\u30bf",
   "emoji/😀👩‍🚀",
   "http://not-a-url".replace("//", "/"),
   "X".repeat(200),

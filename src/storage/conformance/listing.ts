@@ -52,6 +52,7 @@ function expected(prefix: string, startAfter = ""): string[] {
 
 export function listingTests(check: Check): void {
   orderTests(check);
+  iterationTests(check);
   pagingTests(check);
   changeTests(check);
 }
@@ -114,7 +115,9 @@ function orderTests(check: Check): void {
       }
     }
   });
+}
 
+function iterationTests(check: Check): void {
   check("list() can be iterated again", async ({ store }) => {
     await fill(store, ["a", "b"]);
     const listing = store.list("");

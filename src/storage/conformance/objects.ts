@@ -20,7 +20,9 @@ const MIB = 1024 * 1024;
 
 export function objectTests(check: Check): void {
   bodyTests(check);
+  bufferTests(check);
   factTests(check);
+  timeTests(check);
   deleteTests(check);
 }
 
@@ -73,7 +75,9 @@ function bodyTests(check: Check): void {
     }
     assert.deepEqual(await keysOf(store), [KEY]);
   });
+}
 
+function bufferTests(check: Check): void {
   check("put() keeps no hold on the caller's buffer", async ({ store }) => {
     const bytes = pattern(2_000);
     await store.put(KEY, bytes);
@@ -148,7 +152,9 @@ function factTests(check: Check): void {
       assert.deepEqual(listed, { ...stored, createdAtMs });
     }
   });
+}
 
+function timeTests(check: Check): void {
   check("put() keeps every createdAtMs to the millisecond", async ({ store }) => {
     const times = [
       0,

@@ -69,7 +69,8 @@ export function stateTests(check: Check): void {
       if (result.status === "rejected") assert.equal(result.reason, reason);
     });
   }
-  abortTests(check);
+  abortedPutTests(check);
+  abortedReadTests(check);
   closingTests(check);
 }
 
@@ -77,7 +78,7 @@ async function assertUnchanged(store: ObjectStore): Promise<void> {
   assert.deepEqual(await keysOf(store), [PRESENT]);
 }
 
-function abortTests(check: Check): void {
+function abortedPutTests(check: Check): void {
   check(
     "put() throws the reason and stores nothing when aborted in its source",
     async ({ store }) => {
@@ -108,7 +109,9 @@ function abortTests(check: Check): void {
     source.release();
     await source.closed;
   });
+}
 
+function abortedReadTests(check: Check): void {
   check("get() throws the reason when aborted between chunks", async ({ store, largeBytes }) => {
     await store.put(PRESENT, pattern(largeBytes));
     const controller = new AbortController();

@@ -6,12 +6,12 @@
  * file its name (link for a conditional create, rename otherwise), so that whatever a crash leaves behind is
  * an invisible temporary file and never an object with missing bytes or a wrong time.
  *
- * Source: surface spec 4.2, 4.3 (litestream `file.ReplicaClient`, which sets the mtime after the rename).
+ * Source: benbjohnson/litestream@63225f1 `file.ReplicaClient`, which sets the mtime after the rename.
  */
 import type { FileHandle } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Clock } from "../../../base/clock.ts";
-import { foreignCode, MillraceError, type ErrorCode } from "../../../errors.ts";
+import { foreignCode, MillraceError } from "../../../errors.ts";
 import { systemClock } from "../../../platform/clock.ts";
 import { translateFsError } from "../../../platform/fs-error.ts";
 import type {
@@ -28,7 +28,8 @@ import { invalidKey } from "../../keys.ts";
 import { openStore } from "../../open-store.ts";
 import { Directories } from "./directories.ts";
 import { FileBody } from "./file-body.ts";
-import { isAbsent, listTree } from "./listing.ts";
+import { isAbsent, isSystemError, putError, readError, storageError } from "./file-errors.ts";
+import { listTree } from "./listing.ts";
 import { toMs, toSeconds } from "./mtime.ts";
 import { type FileOperations, nodeOperations, OPEN_OBJECT } from "./operations.ts";
 import { temporaryPath, TemporaryRemover } from "./temporary.ts";
@@ -299,39 +300,4 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number)
     );
     count += bytesWritten;
   }
-}
-
-/** Errors of reading: what the file system has no file for is a missing object. */
-function readError(error: unknown, op: string, key: string, path: string): unknown {
-  if (isAbsent(error))
-    return storageError("storage/not-found", op, key, path, "no such object", error);
-  return isSystemError(error) ? translateFsError(error, op, path) : error;
-}
-
-/** Errors of writing, where a directory in an object's place, or the reverse, makes the key unusable. */
-function putError(error: unknown, op: string, key: string, path: string): unknown {
-  const code = foreignCode(error);
-  if (!isSystemError(error)) return error;
-  if (code === "ENOTDIR" || code === "EISDIR" || code === "ENOTEMPTY") {
-    return invalidKey(op, key, `a part of "${path}" is a file, or the whole is a directory`);
-  }
-  if (code === "ENAMETOOLONG")
-    return invalidKey(op, key, "the path is longer than the system allows");
-  return translateFsError(error, op, path);
-}
-
-/** Whether an error came from the operating system; aborts and errors of upload sources pass unchanged. */
-function isSystemError(error: unknown): boolean {
-  return error instanceof Error && "errno" in error && "syscall" in error;
-}
-
-function storageError(
-  code: ErrorCode,
-  op: string,
-  key: string,
-  path: string,
-  found: string,
-  cause?: unknown,
-): MillraceError {
-  return new MillraceError(code, `${op} "${key}": ${found}`, { op, details: { key, path }, cause });
 }

@@ -9,9 +9,9 @@
  * they lead back to a directory above them.
  */
 import type { Dirent } from "node:fs";
-import { foreignCode } from "../../../errors.ts";
 import type { ObjectInfo } from "../../contract.ts";
 import { compareKeys, isKeySegment, TEMPORARY_SUFFIX } from "../../keys.ts";
+import { isAbsent } from "./file-errors.ts";
 import { toMs } from "./mtime.ts";
 import type { FileOperations } from "./operations.ts";
 
@@ -168,10 +168,4 @@ async function statObject(key: string, options: ListTreeOptions): Promise<Object
     if (isAbsent(error)) return undefined;
     throw error;
   }
-}
-
-/** Whether a file error means that there is nothing at the path, as far as objects go. */
-export function isAbsent(error: unknown): boolean {
-  const code = foreignCode(error);
-  return code === "ENOENT" || code === "ENOTDIR" || code === "ELOOP";
 }

@@ -1,11 +1,11 @@
 /** Times of files: whole milliseconds to us, a floating point number of seconds to the system. */
 
-/** How far a stored time is moved down: more than a double of today's seconds can be off, 0.12 µs. */
+/** How far a stored time is moved down: more than a double of today's seconds can be off, 0.12 microseconds. */
 const BIAS_SECONDS = 2e-7;
 
 /**
  * Seconds for `utimes`. The time is stored a little low, never high: another program that asks whether the
- * file is from a given millisecond or earlier must not find it 0.1 µs too late. `toMs` rounds it back.
+ * file is from a given millisecond or earlier must not find it a fraction of a microsecond late. `toMs` rounds it back.
  */
 export function toSeconds(timeMs: number): number {
   return Math.max(0, timeMs / 1000 - BIAS_SECONDS);
