@@ -74,6 +74,13 @@ describe("every page", () => {
     }
   });
 
+  it("is named by comments only where it exists", () => {
+    for (const path of listFiles(join(ROOT, "src"))) {
+      for (const [target] of read(`src/${path}`).matchAll(/\bdocs\/[\w./-]+\.md\b/g))
+        assert.ok(existsSync(join(ROOT, target)), `src/${path} names ${target}`);
+    }
+  });
+
   it("names only npm scripts that exist", () => {
     const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> };
     for (const path of PAGES) {
