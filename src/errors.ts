@@ -28,6 +28,7 @@ export type ErrorCode =
   | "ltx/invalid"
   | "ltx/checksum-mismatch"
   | "ltx/unsupported"
+  | "ltx/missing-page"
   | "ltx/misuse"
   | "wal/invalid"
   | "sqlite/not-a-database"
@@ -69,65 +70,262 @@ export type ErrorCode =
 
 /** The code table. `exit`: 1 failure, 2 wrong usage or config, 3 not found, 4 corrupt or unproven, 5 refused to overwrite. */
 export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
-  "internal/bug": { retry: "never", exit: 70, meaning: "An assertion failed: a defect in Millrace. The database it concerns is stopped; nothing is deleted." },
-  "usage/invalid": { retry: "never", exit: 2, meaning: "A command line that cannot be understood: unknown flag, missing argument, flags that exclude each other." },
-  "config/invalid": { retry: "never", exit: 2, meaning: "A configuration file or option that cannot be read or contradicts itself." },
-  "url/invalid": { retry: "never", exit: 2, meaning: "A replica URL that cannot be parsed or whose scheme is unknown." },
-  "url/unsupported": { retry: "never", exit: 2, meaning: "A replica URL of a kind that this version cannot open yet." },
-  "runtime/unsupported": { retry: "never", exit: 2, meaning: "The Node.js or SQLite underneath lacks something that is required." },
+  "internal/bug": {
+    retry: "never",
+    exit: 70,
+    meaning:
+      "An assertion failed: a defect in Millrace. The database it concerns is stopped; nothing is deleted.",
+  },
+  "usage/invalid": {
+    retry: "never",
+    exit: 2,
+    meaning:
+      "A command line that cannot be understood: unknown flag, missing argument, flags that exclude each other.",
+  },
+  "config/invalid": {
+    retry: "never",
+    exit: 2,
+    meaning: "A configuration file or option that cannot be read or contradicts itself.",
+  },
+  "url/invalid": {
+    retry: "never",
+    exit: 2,
+    meaning: "A replica URL that cannot be parsed or whose scheme is unknown.",
+  },
+  "url/unsupported": {
+    retry: "never",
+    exit: 2,
+    meaning: "A replica URL of a kind that this version cannot open yet.",
+  },
+  "runtime/unsupported": {
+    retry: "never",
+    exit: 2,
+    meaning: "The Node.js or SQLite underneath lacks something that is required.",
+  },
 
-  "ltx/truncated": { retry: "never", exit: 4, meaning: "An LTX file ends before its format says it may." },
-  "ltx/invalid": { retry: "never", exit: 4, meaning: "An LTX file whose fields contradict the format." },
-  "ltx/checksum-mismatch": { retry: "never", exit: 4, meaning: "The content of an LTX file does not match the checksum it carries." },
-  "ltx/unsupported": { retry: "never", exit: 4, meaning: "An LTX file of an encoding older than version 3." },
-  "ltx/misuse": { retry: "never", exit: 70, meaning: "The encoder or decoder was called out of order or with pages that break its rules." },
+  "ltx/truncated": {
+    retry: "never",
+    exit: 4,
+    meaning: "An LTX file ends before its format says it may.",
+  },
+  "ltx/invalid": {
+    retry: "never",
+    exit: 4,
+    meaning: "An LTX file whose fields contradict the format.",
+  },
+  "ltx/checksum-mismatch": {
+    retry: "never",
+    exit: 4,
+    meaning: "The content of an LTX file does not match the checksum it carries.",
+  },
+  "ltx/unsupported": {
+    retry: "never",
+    exit: 4,
+    meaning: "An LTX file of an encoding older than version 3.",
+  },
+  "ltx/missing-page": {
+    retry: "never",
+    exit: 4,
+    meaning:
+      "LTX files that are to be merged lack a page of the database they describe. A new snapshot replaces them.",
+  },
+  "ltx/misuse": {
+    retry: "never",
+    exit: 70,
+    meaning: "The encoder or decoder was called out of order or with pages that break its rules.",
+  },
 
-  "wal/invalid": { retry: "never", exit: 4, meaning: "A file that is not a SQLite write-ahead log or of an unknown version." },
+  "wal/invalid": {
+    retry: "never",
+    exit: 4,
+    meaning: "A file that is not a SQLite write-ahead log or of an unknown version.",
+  },
 
-  "sqlite/not-a-database": { retry: "backoff", exit: 4, meaning: "The file is not a SQLite database, is encrypted, or its header is damaged." },
-  "sqlite/busy": { retry: "backoff", exit: 1, meaning: "Another connection held a lock longer than the busy timeout." },
-  "sqlite/cannot-open": { retry: "backoff", exit: 1, meaning: "SQLite could not open the database: missing, no permission, or not a regular file." },
-  "sqlite/failed": { retry: "backoff", exit: 1, meaning: "SQLite reported an error that Millrace has no narrower code for." },
-  "sqlite/vulnerable": { retry: "never", exit: 2, meaning: "The SQLite library underneath has the WAL-reset bug; checkpointing with it could lose committed pages." },
+  "sqlite/not-a-database": {
+    retry: "backoff",
+    exit: 4,
+    meaning: "The file is not a SQLite database, is encrypted, or its header is damaged.",
+  },
+  "sqlite/busy": {
+    retry: "backoff",
+    exit: 1,
+    meaning: "Another connection held a lock longer than the busy timeout.",
+  },
+  "sqlite/cannot-open": {
+    retry: "backoff",
+    exit: 1,
+    meaning: "SQLite could not open the database: missing, no permission, or not a regular file.",
+  },
+  "sqlite/failed": {
+    retry: "backoff",
+    exit: 1,
+    meaning: "SQLite reported an error that Millrace has no narrower code for.",
+  },
+  "sqlite/vulnerable": {
+    retry: "never",
+    exit: 2,
+    meaning:
+      "The SQLite library underneath has the WAL-reset bug; checkpointing with it could lose committed pages.",
+  },
 
-  "capture/page-damage": { retry: "never", exit: 4, meaning: "Pages of the live database differ from what was committed although no commit changed them: bit rot, a writer that bypassed SQLite, or the WAL-reset bug. The replica still holds the good copy." },
-  "capture/state-invalid": { retry: "after-reset", exit: 1, meaning: "The local state of a database cannot be read or contradicts itself; a resync replaces it." },
-  "capture/busy": { retry: "never", exit: 1, meaning: "Another Millrace process already captures this database." },
+  "capture/page-damage": {
+    retry: "never",
+    exit: 4,
+    meaning:
+      "Pages of the live database differ from what was committed although no commit changed them: bit rot, a writer that bypassed SQLite, or the WAL-reset bug. The replica still holds the good copy.",
+  },
+  "capture/state-invalid": {
+    retry: "after-reset",
+    exit: 1,
+    meaning:
+      "The local state of a database cannot be read or contradicts itself; a resync replaces it.",
+  },
+  "capture/busy": {
+    retry: "never",
+    exit: 1,
+    meaning: "Another Millrace process already captures this database.",
+  },
 
   "fs/not-found": { retry: "backoff", exit: 3, meaning: "A file or directory does not exist." },
-  "fs/permission": { retry: "backoff", exit: 1, meaning: "The operating system refused access to a file." },
-  "fs/disk-full": { retry: "backoff", exit: 1, meaning: "The file system or quota has no space left." },
-  "fs/failed": { retry: "backoff", exit: 1, meaning: "A file operation failed for a reason without a narrower code." },
+  "fs/permission": {
+    retry: "backoff",
+    exit: 1,
+    meaning: "The operating system refused access to a file.",
+  },
+  "fs/disk-full": {
+    retry: "backoff",
+    exit: 1,
+    meaning: "The file system or quota has no space left.",
+  },
+  "fs/failed": {
+    retry: "backoff",
+    exit: 1,
+    meaning: "A file operation failed for a reason without a narrower code.",
+  },
 
-  "storage/not-found": { retry: "never", exit: 3, meaning: "The object does not exist in the store." },
-  "storage/exists": { retry: "never", exit: 1, meaning: "A conditional create found the object already there." },
-  "storage/precondition-failed": { retry: "never", exit: 1, meaning: "A conditional replace found another version of the object." },
-  "storage/unsupported": { retry: "never", exit: 2, meaning: "The store lacks a capability that the call needs." },
-  "storage/invalid-key": { retry: "never", exit: 2, meaning: "An object key that no store can hold safely." },
-  "storage/permission": { retry: "never", exit: 1, meaning: "The store refused the credentials or the operation." },
-  "storage/unavailable": { retry: "backoff", exit: 1, meaning: "The store did not answer, throttled, or failed in passing." },
-  "storage/truncated": { retry: "backoff", exit: 1, meaning: "The store delivered fewer or more bytes than the object has." },
-  "storage/closed": { retry: "never", exit: 70, meaning: "The store was used after it was closed." },
-  "storage/misuse": { retry: "never", exit: 70, meaning: "A store was called with options that are out of range or exclude each other." },
-  "storage/source-mismatch": { retry: "never", exit: 1, meaning: "The bytes given to an upload were more or fewer than announced, mostly because a local file changed meanwhile." },
+  "storage/not-found": {
+    retry: "never",
+    exit: 3,
+    meaning: "The object does not exist in the store.",
+  },
+  "storage/exists": {
+    retry: "never",
+    exit: 1,
+    meaning: "A conditional create found the object already there.",
+  },
+  "storage/precondition-failed": {
+    retry: "never",
+    exit: 1,
+    meaning: "A conditional replace found another version of the object.",
+  },
+  "storage/unsupported": {
+    retry: "never",
+    exit: 2,
+    meaning: "The store lacks a capability that the call needs.",
+  },
+  "storage/invalid-key": {
+    retry: "never",
+    exit: 2,
+    meaning: "An object key that no store can hold safely.",
+  },
+  "storage/permission": {
+    retry: "never",
+    exit: 1,
+    meaning: "The store refused the credentials or the operation.",
+  },
+  "storage/unavailable": {
+    retry: "backoff",
+    exit: 1,
+    meaning: "The store did not answer, throttled, or failed in passing.",
+  },
+  "storage/truncated": {
+    retry: "backoff",
+    exit: 1,
+    meaning: "The store delivered fewer or more bytes than the object has.",
+  },
+  "storage/closed": {
+    retry: "never",
+    exit: 70,
+    meaning: "The store was used after it was closed.",
+  },
+  "storage/misuse": {
+    retry: "never",
+    exit: 70,
+    meaning: "A store was called with options that are out of range or exclude each other.",
+  },
+  "storage/source-mismatch": {
+    retry: "never",
+    exit: 1,
+    meaning:
+      "The bytes given to an upload were more or fewer than announced, mostly because a local file changed meanwhile.",
+  },
 
-  "ship/conflict": { retry: "never", exit: 1, meaning: "The destination holds a different file under a TXID that this process wanted to write: another writer uses it. Shipping stops; capture goes on." },
-  "ship/local-missing": { retry: "after-reset", exit: 1, meaning: "A local LTX file that still had to be uploaded is missing or damaged; a boundary snapshot replaces it." },
+  "ship/conflict": {
+    retry: "never",
+    exit: 1,
+    meaning:
+      "The destination holds a different file under a TXID that this process wanted to write: another writer uses it. Shipping stops; capture goes on.",
+  },
+  "ship/local-missing": {
+    retry: "after-reset",
+    exit: 1,
+    meaning:
+      "A local LTX file that still had to be uploaded is missing or damaged; a boundary snapshot replaces it.",
+  },
 
-  "restore/no-backup": { retry: "never", exit: 3, meaning: "The replica holds no file that a restore could start from." },
-  "restore/not-available": { retry: "never", exit: 3, meaning: "The requested TXID or time cannot be restored from the files that exist." },
-  "restore/gap": { retry: "never", exit: 4, meaning: "The replica's files do not connect: a file between two others is missing." },
-  "restore/unproven": { retry: "never", exit: 4, meaning: "The restored pages do not add up to the checksum recorded when they were captured." },
-  "restore/integrity": { retry: "never", exit: 4, meaning: "SQLite's integrity check failed on the restored database." },
-  "restore/output-exists": { retry: "never", exit: 5, meaning: "The restore's output exists already." },
-  "restore/unsupported": { retry: "never", exit: 2, meaning: "A restore option that this version does not offer." },
+  "restore/no-backup": {
+    retry: "never",
+    exit: 3,
+    meaning: "The replica holds no file that a restore could start from.",
+  },
+  "restore/not-available": {
+    retry: "never",
+    exit: 3,
+    meaning: "The requested TXID or time cannot be restored from the files that exist.",
+  },
+  "restore/gap": {
+    retry: "never",
+    exit: 4,
+    meaning: "The replica's files do not connect: a file between two others is missing.",
+  },
+  "restore/unproven": {
+    retry: "never",
+    exit: 4,
+    meaning: "The restored pages do not add up to the checksum recorded when they were captured.",
+  },
+  "restore/integrity": {
+    retry: "never",
+    exit: 4,
+    meaning: "SQLite's integrity check failed on the restored database.",
+  },
+  "restore/output-exists": {
+    retry: "never",
+    exit: 5,
+    meaning: "The restore's output exists already.",
+  },
+  "restore/unsupported": {
+    retry: "never",
+    exit: 2,
+    meaning: "A restore option that this version does not offer.",
+  },
 
   "daemon/closed": { retry: "never", exit: 1, meaning: "The replication was already closed." },
-  "daemon/child-exited": { retry: "never", exit: 1, meaning: "The replicating child process ended unexpectedly." },
-  "daemon/exec-failed": { retry: "never", exit: 1, meaning: "The supervised command could not be started." },
-  "daemon/not-durable": { retry: "never", exit: 1, meaning: "The final sync did not reach every destination in time." },
+  "daemon/child-exited": {
+    retry: "never",
+    exit: 1,
+    meaning: "The replicating child process ended unexpectedly.",
+  },
+  "daemon/exec-failed": {
+    retry: "never",
+    exit: 1,
+    meaning: "The supervised command could not be started.",
+  },
+  "daemon/not-durable": {
+    retry: "never",
+    exit: 1,
+    meaning: "The final sync did not reach every destination in time.",
+  },
 };
-
 
 export interface ErrorOptions {
   /** The operation that was attempted, e.g. `restore plan`. */
@@ -170,7 +368,10 @@ export interface ErrorRecord {
   readonly op?: string | undefined;
   readonly details: Readonly<Record<string, unknown>>;
   readonly hint?: string | undefined;
-  readonly cause?: ErrorRecord | { readonly message: string; readonly code?: string | undefined } | undefined;
+  readonly cause?:
+    | ErrorRecord
+    | { readonly message: string; readonly code?: string | undefined }
+    | undefined;
 }
 
 /** Renders any thrown value as a record; values that are no MillraceError become `internal/bug`. */
@@ -197,7 +398,11 @@ function causeRecord(cause: unknown): ErrorRecord["cause"] {
 export function fromErrorRecord(record: ErrorRecord): MillraceError {
   const cause = record.cause;
   const rebuilt =
-    cause === undefined ? undefined : "details" in cause ? fromErrorRecord(cause) : new Error(cause.message);
+    cause === undefined
+      ? undefined
+      : "details" in cause
+        ? fromErrorRecord(cause)
+        : new Error(cause.message);
   return new MillraceError(record.code, record.message, {
     op: record.op,
     details: record.details,
@@ -206,7 +411,10 @@ export function fromErrorRecord(record: ErrorRecord): MillraceError {
   });
 }
 
-export function isMillraceError(error: unknown, ...codes: readonly ErrorCode[]): error is MillraceError {
+export function isMillraceError(
+  error: unknown,
+  ...codes: readonly ErrorCode[]
+): error is MillraceError {
   return error instanceof MillraceError && (codes.length === 0 || codes.includes(error.code));
 }
 
