@@ -1,7 +1,7 @@
 /** Times of files: whole milliseconds to us, a floating point number of seconds to the system. */
 
-/** How far a stored time is moved down: more than a double of today's seconds can be off, 0.12 microseconds. */
-const BIAS_SECONDS = 2e-7;
+/** How far a stored time is moved down: more than a double of seconds can be off until the year 2242. */
+const BIAS_SECONDS = 5e-7;
 
 /**
  * Seconds for `utimes`. The time is stored a little low, never high: another program that asks whether the
