@@ -127,7 +127,7 @@ function missingScheme(url: string): MillraceError {
   const example = url.startsWith("/")
     ? `file://${encodePath(cleanPath(url))}`
     : "file:///absolute/path";
-  const hint = url.includes("@") ? `write one of ${known()}` : `did you mean "${example}"?`;
+  const hint = /[@?#]/.test(url) ? `write one of ${known()}` : `did you mean "${example}"?`;
   return invalid(url, "it has no scheme", hint);
 }
 
