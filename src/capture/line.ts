@@ -9,18 +9,18 @@ import {
   NO_CHECKSUM,
   NO_TXID,
   nextTxid,
-  toChecksum,
   toTxid,
   type Checksum,
   type Txid,
 } from "../base/ids.ts";
 import { toMillraceError } from "../errors.ts";
 import { openKernel, type Kernel } from "../kernel/kernel.ts";
-import { CHECKSUM_FLAG, FLAG_NO_CHECKSUM, HEADER_SIZE } from "../ltx/constants.ts";
+import { FLAG_NO_CHECKSUM, HEADER_SIZE } from "../ltx/constants.ts";
 import { LtxDecoder } from "../ltx/decoder.ts";
 import { LtxEncoder } from "../ltx/encoder.ts";
 import { decodeHeader, type LtxHeader } from "../ltx/header.ts";
 import { SNAPSHOT_LEVEL } from "../ltx/names.ts";
+import { RollingChecksum } from "../ltx/rolling-checksum.ts";
 import type { Files } from "../platform/files.ts";
 import { LocalFiles, type LocalFile } from "./local-files.ts";
 import type { MetaPaths } from "./meta-dir.ts";
@@ -323,18 +323,18 @@ interface PageSums {
 class ExactSum implements PageSums {
   readonly empty = false;
   readonly #wanted: Checksum;
-  #sum = 0n;
+  readonly #sum = new RollingChecksum();
 
   constructor(wanted: Checksum) {
     this.#wanted = wanted;
   }
 
   add(_pgnos: Uint32Array, checksums: BigUint64Array): void {
-    for (const checksum of checksums) this.#sum ^= checksum;
+    this.#sum.fold(checksums);
   }
 
   finish(): Checksum {
-    const sum = toChecksum(this.#sum | CHECKSUM_FLAG);
+    const sum = this.#sum.value;
     assert(
       sum === this.#wanted,
       `snapshot adds up to ${formatChecksum(sum)}, wanted ${formatChecksum(this.#wanted)}`,
@@ -349,7 +349,7 @@ class TableDelta implements PageSums {
   readonly #before: LinePosition;
   readonly #input: AppendInput;
   readonly #old = new BigUint64Array(MAX_BATCH_PAGES);
-  #sum: bigint;
+  readonly #sum: RollingChecksum;
   #pending: { readonly pgnos: Uint32Array; readonly checksums: BigUint64Array }[] = [];
   #pendingPages = 0;
   databaseChecksum: Checksum = NO_CHECKSUM;
@@ -358,7 +358,7 @@ class TableDelta implements PageSums {
     this.#table = table;
     this.#before = before;
     this.#input = input;
-    this.#sum = before.databaseChecksum;
+    this.#sum = new RollingChecksum(before.databaseChecksum);
   }
 
   get empty(): boolean {
@@ -370,14 +370,12 @@ class TableDelta implements PageSums {
     const old = this.#old.subarray(0, pgnos.length);
     if (this.#input.complete) {
       this.#table.write(pgnos, checksums);
-      old.fill(0n);
     } else {
       this.#table.read(pgnos, old);
+      this.#sum.fold(old);
       this.#remember(pgnos, checksums);
     }
-    for (let index = 0; index < pgnos.length; index++) {
-      this.#sum ^= (old[index] ?? 0n) ^ (checksums[index] ?? 0n);
-    }
+    this.#sum.fold(checksums);
   }
 
   #remember(pgnos: Uint32Array, checksums: BigUint64Array): void {
@@ -388,8 +386,9 @@ class TableDelta implements PageSums {
 
   finish(): Checksum {
     const { commit } = this.#input;
-    if (commit < this.#before.commit) this.#sum ^= this.#table.xor(commit + 1, this.#before.commit);
-    this.databaseChecksum = toChecksum(this.#sum | CHECKSUM_FLAG);
+    const { commit: commitBefore } = this.#before;
+    if (commit < commitBefore) this.#table.fold(commit + 1, commitBefore, this.#sum);
+    this.databaseChecksum = this.#sum.value;
     return this.databaseChecksum;
   }
 

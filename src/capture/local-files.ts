@@ -156,6 +156,7 @@ export class LocalFiles {
     const files = this.#files;
     const fd = files.open("read local ltx", path, "r");
     return {
+      name: path,
       sizeBytes: files.fstat("read local ltx", fd).sizeBytes,
       read: (offset, target) => files.read("read local ltx", fd, target, offset),
       [Symbol.dispose]: () => files.close("read local ltx", fd),

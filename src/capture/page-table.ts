@@ -9,8 +9,8 @@
  * File: 32-byte header, then one u64 little-endian per page, page 1 first; 0 for the lock page.
  *   0 "MRPT" | 4 version u32 = 1 | 8 base TXID u64 | 16 page size u32 | 20 zeros; integers little-endian
  */
-import { NO_TXID, toChecksum, toTxid, type Checksum, type Pgno, type Txid } from "../base/ids.ts";
-import { CHECKSUM_FLAG } from "../ltx/constants.ts";
+import { NO_TXID, toTxid, type Checksum, type Pgno, type Txid } from "../base/ids.ts";
+import { RollingChecksum } from "../ltx/rolling-checksum.ts";
 import type { Files } from "../platform/files.ts";
 
 const HEADER_SIZE = 32;
@@ -108,19 +108,18 @@ export class PageTable implements Disposable {
     }
   }
 
-  /** XOR of the entries of pages `first` to `last`. */
-  xor(first: Pgno, last: Pgno): bigint {
-    let sum = 0n;
+  /** Folds the checksums of pages `first` to `last` into `sum`: in, or out when they are in already. */
+  fold(first: Pgno, last: Pgno, sum: RollingChecksum): void {
     for (let pgno = first; pgno <= last; pgno += RUN_ENTRIES) {
-      const entries = this.#load(pgno, Math.min(RUN_ENTRIES, last - pgno + 1));
-      for (const entry of entries) sum ^= entry;
+      sum.fold(this.#load(pgno, Math.min(RUN_ENTRIES, last - pgno + 1)));
     }
-    return sum;
   }
 
   /** The rolling database checksum that the table adds up to for a database of `commit` pages. */
   databaseChecksum(commit: number): Checksum {
-    return toChecksum(this.xor(1, commit) | CHECKSUM_FLAG);
+    const sum = new RollingChecksum();
+    this.fold(1, commit, sum);
+    return sum.value;
   }
 
   /** Entries of `count` pages from `first`; borrowed until the next call. */
