@@ -119,7 +119,9 @@ function isName(text: string): boolean {
 describe("redactUrl()", () => {
   const CASES: readonly (readonly [url: string, shown: string])[] = [
     ["sftp://user:secret@host/path", "sftp://***@host/path"],
-    ["sftp://user:sec@ret/w?rd@host/path", "sftp://***@host/path"],
+    ["sftp://user:sec@ret/word@host/path", "sftp://***@host/path"],
+    ["sftp://user:sec@ret/w?rd@host/path", "sftp://***"],
+    ["s3://bucket/path?secret=a@b", "s3://***"],
     ["s3://bucket/path?secret=x&b=y", "s3://bucket/path?***"],
     ["s3://key:secret@bucket/path?sse=secret#secret", "s3://***@bucket/path?***"],
     ["user:secret@host/path", "***@host/path"],

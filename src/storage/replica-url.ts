@@ -55,13 +55,14 @@ export function formatReplicaUrl(url: ReplicaUrl): string {
   return url.scheme === "file" ? `file://${encodePath(url.path)}` : `memory:${url.name}`;
 }
 
-/** A URL as it may be shown: user, password and query values are replaced by `***`. */
+/** A URL as it may be shown: user, password, query and fragment are replaced by `***`. */
 export function redactUrl(url: string): string {
-  const start = /^[a-z][a-z0-9+.-]*:(\/\/)?/i.exec(url)?.[0] ?? "";
+  const start = /^[a-z][a-z0-9+.-]*:\/\//i.exec(url)?.[0] ?? "";
   const at = url.lastIndexOf("@");
-  // An unencoded password may hold any character, so everything up to the last @ is taken for one.
-  const isWhole = start.endsWith("//") || at < 0;
-  const visible = at < 0 ? url : `${isWhole ? start : ""}***${url.slice(at)}`;
+  // An unencoded password may hold any character, so everything up to the last @ is taken for one,
+  // unless that @ may as well be part of a query's value: then nothing can be shown.
+  if (at >= 0 && /[?#]/.test(url.slice(0, at))) return `${start}***`;
+  const visible = at < 0 ? url : `${start}***${url.slice(at)}`;
   return visible.replace(/([?#]).*$/s, "$1***");
 }
 
