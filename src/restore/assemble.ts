@@ -1,0 +1,244 @@
+/**
+ * The files of a plan to one database: every page from the newest file that holds it, many at once.
+ *
+ * Files are looked at from the newest to the oldest. The first file that holds a page has its newest version,
+ * so one bit a page is all that has to be remembered; frames are decoded by the threads as soon as they are
+ * known to be wanted, in any order, each to its own place. When nothing is missing any more, older files are
+ * not opened. That also ends at a change of the page size: its first file holds every page.
+ *
+ * Memory: the page set (32 MB for 2^28 pages; larger databases are done in spans), the files opened ahead,
+ * and the pieces in flight. None grows with the database.
+ */
+import { defined } from "../base/assert.ts";
+import type { Clock, Random } from "../base/clock.ts";
+import { NO_CHECKSUM, toChecksum, type Checksum, type Pgno } from "../base/ids.ts";
+import { MillraceError } from "../errors.ts";
+import { openKernel, xorCrc, type CrcRegister } from "../kernel/kernel.ts";
+import { CHECKSUM_FLAG } from "../ltx/constants.ts";
+import { lockPgno } from "../ltx/header.ts";
+import type { LtxFileInfo, LtxStore } from "../storage/ltx-store.ts";
+import { BoundedJobs, type JobLimits } from "./bounded-jobs.ts";
+import type { DecodePool } from "./decode-pool.ts";
+import { PageSet } from "./page-set.ts";
+import { openPlanFile, WHOLE_FILE_BYTES, type PlanFile } from "./plan-file.ts";
+import { RangeReader } from "./range-reader.ts";
+import { scanFile, type ScanContext } from "./scan-file.ts";
+
+/** Pages whose state is kept at once. */
+export const SPAN_PAGES: number = 2 ** 28;
+/** Pieces being read or decoded. */
+export const JOB_LIMITS: JobLimits = { maxBytes: 32 * 1024 * 1024, maxJobs: 64 };
+/** Files opened ahead of the one that is looked at. */
+const AHEAD_BYTES = 16 * 1024 * 1024;
+const AHEAD_FILES = 64;
+/** What an open file costs beside the bytes read. */
+const OPEN_FILE_BYTES = 128 * 1024;
+
+/** What the result rests on: the checksum recorded at capture, or the checksum of each file that was used. */
+export type RestoreProof = "database-checksum" | "file-checksums";
+
+export interface AssembleOptions {
+  readonly store: LtxStore;
+  /** The plan, oldest first, at least one. */
+  readonly files: readonly LtxFileInfo[];
+  readonly pool: DecodePool;
+  /** The file to write, which exists and is empty; absent: pages are decoded and summed only. */
+  readonly path: string | undefined;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly signal?: AbortSignal | undefined;
+  readonly spanPages?: number | undefined;
+  onBegin?(pagesTotal: number, pageSize: number): void;
+  onPages?(pages: number): void;
+  onRetry?(error: MillraceError, file: LtxFileInfo, delayMs: number): void;
+}
+
+export interface Assembled {
+  readonly pageSize: number;
+  /** Pages of the database, the lock page included. */
+  readonly pages: number;
+  /** Rolling checksum of what was assembled. */
+  readonly databaseChecksum: Checksum;
+  /** The same as recorded in the newest file; NO_CHECKSUM when it has none. Comparing is the caller's business. */
+  readonly recordedChecksum: Checksum;
+  /** `file-checksums`: every file that was used has been checked whole. */
+  readonly proof: RestoreProof;
+  /** Pages that no file holds any more or ever held: zeros. */
+  readonly zeroPages: number;
+  /** The first of these. */
+  readonly firstZeroPgno: Pgno | undefined;
+  /** Files that were used; older ones of the plan held nothing that newer ones do not. */
+  readonly filesUsed: number;
+}
+
+/**
+ * Assembles the plan's database. When it returns or throws, no thread works on it any more. Throws `ltx/*` naming the
+ * file, `restore/gap` when page sizes differ, what store and file system throw, and the signal's reason.
+ */
+export async function assemble(options: AssembleOptions): Promise<Assembled> {
+  const stop = new AbortController();
+  const outer = options.signal;
+  const signal = outer === undefined ? stop.signal : AbortSignal.any([outer, stop.signal]);
+  const jobs = new BoundedJobs(JOB_LIMITS, (error) => stop.abort(error));
+  const { store, clock, random, onRetry } = options;
+  const reader = new RangeReader({ store, clock, random, signal, onRetry });
+  try {
+    outer?.throwIfAborted();
+    return await new Assembly(options, reader, jobs).run();
+  } catch (error) {
+    stop.abort(error);
+    await jobs.finish().catch(() => {});
+    outer?.throwIfAborted();
+    jobs.throwIfFailed();
+    throw error;
+  } finally {
+    // Ends what is still being opened ahead.
+    stop.abort(new MillraceError("storage/closed", "the restore has ended"));
+  }
+}
+
+class Assembly {
+  readonly #options: AssembleOptions;
+  readonly #reader: RangeReader;
+  readonly #jobs: BoundedJobs;
+  readonly #sum: CrcRegister = { low: 0, high: 0 };
+  readonly #used = new Set<LtxFileInfo>();
+  #zeroPages = 0;
+  #firstZeroPgno: Pgno | undefined;
+
+  constructor(options: AssembleOptions, reader: RangeReader, jobs: BoundedJobs) {
+    this.#options = options;
+    this.#reader = reader;
+    this.#jobs = jobs;
+  }
+
+  async run(): Promise<Assembled> {
+    const { pool, path, spanPages = SPAN_PAGES, onBegin } = this.#options;
+    let opened = this.#openNewestFirst();
+    const newest = defined((await opened.next()).value ?? undefined, "the newest file of a plan");
+    const { pageSize, commit } = newest.header;
+    const proof = newest.recordedChecksum === NO_CHECKSUM ? "file-checksums" : "database-checksum";
+    const proofKernel =
+      proof === "file-checksums" ? openKernel({ pageSize, batchPages: 1 }) : undefined;
+    const context = { reader: this.#reader, pool, jobs: this.#jobs, proofKernel };
+    await pool.open(pageSize, path);
+    onBegin?.(commit, pageSize);
+    let first = 1;
+    do {
+      const set = new PageSet(first, Math.min(commit, first + spanPages - 1), lockPgno(pageSize));
+      if (first === 1) await this.#takeSpan(context, set, newest, opened);
+      else {
+        opened = this.#openNewestFirst();
+        await this.#takeSpan(context, set, undefined, opened);
+      }
+      await this.#fillZeros(set);
+      first += spanPages;
+    } while (first <= commit);
+    return {
+      pageSize,
+      pages: commit,
+      databaseChecksum: this.#databaseChecksum(),
+      recordedChecksum: newest.recordedChecksum,
+      proof,
+      zeroPages: this.#zeroPages,
+      firstZeroPgno: this.#firstZeroPgno,
+      filesUsed: this.#used.size,
+    };
+  }
+
+  /** Finds and decodes every page of the span that any file holds. */
+  async #takeSpan(
+    context: ScanContext,
+    set: PageSet,
+    first: PlanFile | undefined,
+    others: AsyncIterable<PlanFile>,
+  ): Promise<void> {
+    let newer: PlanFile | undefined;
+    const take = async (file: PlanFile): Promise<boolean> => {
+      if (newer !== undefined && file.header.pageSize !== newer.header.pageSize)
+        throw mixedSizes(file, newer);
+      newer = file;
+      this.#used.add(file.info);
+      set.lowerTo(file.header.commit);
+      await scanFile(context, file, {
+        isWanted: (pgno) => set.claim(pgno),
+        onSums: ({ sum, pages }) => {
+          xorCrc(this.#sum, sum);
+          this.#options.onPages?.(pages);
+        },
+      });
+      return set.missingCount === 0;
+    };
+    let isComplete = first !== undefined && (await take(first));
+    if (!isComplete) {
+      for await (const file of others) {
+        isComplete = await take(file);
+        if (isComplete) break;
+      }
+    }
+    await this.#jobs.finish();
+    if (isComplete) return;
+    const missing = set.missingCount;
+    throw new MillraceError(
+      "restore/gap",
+      `assemble the database: ${missing} pages are in no file of the plan`,
+      {
+        op: "restore assemble",
+        details: { missing },
+      },
+    );
+  }
+
+  /** Pages that no file holds are zeros: nothing is written, but their checksums count. */
+  async #fillZeros(set: PageSet): Promise<void> {
+    for (const { first, last } of set.unclaimedRuns()) {
+      this.#options.signal?.throwIfAborted();
+      xorCrc(this.#sum, await this.#options.pool.sumZeros(first, last));
+      this.#zeroPages += last - first + 1;
+      this.#firstZeroPgno ??= first;
+    }
+  }
+
+  /** Opens files ahead of their use, within a budget. */
+  async *#openNewestFirst(): AsyncGenerator<PlanFile, undefined, void> {
+    const files = this.#options.files.toReversed();
+    const opening: { readonly file: Promise<PlanFile>; readonly costBytes: number }[] = [];
+    let aheadBytes = 0;
+    let next = 0;
+    for (;;) {
+      for (; opening.length < AHEAD_FILES; next += 1) {
+        const info = files[next];
+        if (info === undefined) break;
+        const costBytes = Math.min(info.sizeBytes, WHOLE_FILE_BYTES) + OPEN_FILE_BYTES;
+        if (opening.length > 0 && aheadBytes + costBytes > AHEAD_BYTES) break;
+        const file = openPlanFile(this.#reader, info);
+        // Looked at only when its turn comes, which may be never.
+        file.catch(() => {});
+        opening.push({ file, costBytes });
+        aheadBytes += costBytes;
+      }
+      const head = opening.shift();
+      if (head === undefined) return undefined;
+      aheadBytes -= head.costBytes;
+      yield await head.file;
+    }
+  }
+
+  #databaseChecksum(): Checksum {
+    const sum = (BigInt(this.#sum.high >>> 0) << 32n) | BigInt(this.#sum.low >>> 0);
+    return toChecksum(sum | CHECKSUM_FLAG);
+  }
+}
+
+function mixedSizes(file: PlanFile, newer: PlanFile): MillraceError {
+  const sizes = `${file.name} has pages of ${file.header.pageSize} bytes, ${newer.name} of ${newer.header.pageSize}`;
+  return new MillraceError(
+    "restore/gap",
+    `assemble the database: ${sizes}, and the newer file lacks pages`,
+    {
+      op: "restore assemble",
+      details: { older: file.name, newer: newer.name },
+      hint: "the page size changed without a complete copy of the database: restore a TXID before, or make a new snapshot",
+    },
+  );
+}

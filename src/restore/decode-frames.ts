@@ -1,0 +1,238 @@
+/**
+ * Page frames to pages of the database file: the work of one decoding thread, without the thread.
+ *
+ * Input is a piece of an LTX file and where the page index says its frames are. Each frame must be what the
+ * index says (number, size), decode to exactly one page, and is then written to its place. Two sums come
+ * back: the XOR of the page checksums of what was written, which add up to the database checksum, and the
+ * raw CRC of all frames, from which the file's checksum can be joined in order.
+ */
+import { assert } from "../base/assert.ts";
+import type { Pgno } from "../base/ids.ts";
+import { MillraceError, type ErrorCode } from "../errors.ts";
+import {
+  DECODE_STOP,
+  openKernel,
+  type CrcRegister,
+  type DecodeStop,
+  type Kernel,
+} from "../kernel/kernel.ts";
+import type { Files } from "../platform/files.ts";
+
+/** Words of one row in `FrameTask.frames`. */
+export const FRAME_WORDS = 3;
+
+/** Frames of one LTX file, ascending, to be decoded. */
+export interface FrameTask {
+  /** The bytes that hold the frames. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Offset of `bytes[0]` in the LTX file, for messages. */
+  readonly fileOffset: number;
+  /** Three words a frame: page number, offset in `bytes`, size. */
+  readonly frames: Uint32Array<ArrayBuffer>;
+  /** One byte a frame: whether its page is wanted. Absent: all are. Frames that are not are checked only. */
+  readonly taken?: Uint8Array<ArrayBuffer> | undefined;
+}
+
+export interface FrameSums {
+  /** Pages written, or that would have been written without an output. */
+  readonly pages: number;
+  /** XOR of the checksums of these pages, without the flag bit's meaning. */
+  readonly sum: CrcRegister;
+  /** CRC of the frames as the file checksum hashes them, from register 0 and not inverted. */
+  readonly crc: CrcRegister;
+  /** How many bytes that CRC covers. */
+  readonly hashedBytes: number;
+}
+
+const WRITE_OP = "restore page write";
+/** Bytes of pages decoded and written at a time. */
+const BATCH_BYTES = 512 * 1024;
+const MIN_BATCH_PAGES = 16;
+const MAX_BATCH_PAGES = 1024;
+const BLOCK_HEADER_SIZE = 10;
+const LEGACY_HEADER_SIZE = 6;
+
+const STOPS: Readonly<Record<DecodeStop, { code: ErrorCode; found: string }>> = {
+  [DECODE_STOP.done]: { code: "ltx/invalid", found: "the page index names a longer frame" },
+  [DECODE_STOP.endMarker]: {
+    code: "ltx/invalid",
+    found: "an end marker where the page index names a frame",
+  },
+  [DECODE_STOP.incomplete]: {
+    code: "ltx/invalid",
+    found: "the frame is longer than the page index says",
+  },
+  [DECODE_STOP.badFlags]: { code: "ltx/invalid", found: "unknown page flags" },
+  [DECODE_STOP.badSize]: { code: "ltx/invalid", found: "an impossible payload size" },
+  [DECODE_STOP.badPayload]: {
+    code: "ltx/invalid",
+    found: "a payload that does not decompress to one page",
+  },
+  [DECODE_STOP.badContentChecksum]: {
+    code: "ltx/checksum-mismatch",
+    found: "a payload with a wrong checksum",
+  },
+};
+
+/** Decodes frames of one page size into one open file, or into nothing. */
+export class FrameDecoder {
+  readonly #kernel: Kernel;
+  readonly #files: Files;
+  readonly #fd: number | undefined;
+  /** The kernel's checksums as pairs of words. */
+  readonly #checksumWords: Uint32Array<ArrayBuffer>;
+
+  /** `fd` is borrowed; without one, pages are decoded and summed only. */
+  constructor(options: {
+    readonly pageSize: number;
+    readonly files: Files;
+    readonly fd?: number | undefined;
+  }) {
+    const { pageSize, files, fd } = options;
+    const batchPages = Math.max(
+      MIN_BATCH_PAGES,
+      Math.min(MAX_BATCH_PAGES, Math.floor(BATCH_BYTES / pageSize)),
+    );
+    this.#kernel = openKernel({ pageSize, batchPages });
+    this.#files = files;
+    this.#fd = fd;
+    const { checksums } = this.#kernel;
+    this.#checksumWords = new Uint32Array(
+      checksums.buffer,
+      checksums.byteOffset,
+      checksums.length * 2,
+    );
+  }
+
+  /** Throws `ltx/invalid` or `ltx/checksum-mismatch` with the page and its offset, or what writing throws (`fs/*`). */
+  decode(task: FrameTask): FrameSums {
+    const count = task.frames.length / FRAME_WORDS;
+    const sums = { pages: 0, sum: { low: 0, high: 0 }, crc: { low: 0, high: 0 }, hashedBytes: 0 };
+    for (let done = 0; done < count;) {
+      const packed = this.#pack(task, done, count);
+      const run = this.#kernel.decodePages(sums.crc, {
+        offset: 0,
+        size: packed.sizeBytes,
+        maxCount: packed.count,
+      });
+      for (let i = 0; i < packed.count; i += 1) {
+        this.#checkFrame(
+          task,
+          done + i,
+          i < run.count ? this.#kernel.frameSizes[i] : undefined,
+          run.stop,
+          i,
+        );
+        const flags = task.bytes[word(task.frames, done + i, 1) + 5];
+        sums.hashedBytes +=
+          (flags === 0 ? LEGACY_HEADER_SIZE : BLOCK_HEADER_SIZE) + this.#kernel.pageSize;
+      }
+      sums.pages += this.#place(task, done, packed.count, sums.sum);
+      done += packed.count;
+    }
+    return sums;
+  }
+
+  /** Checksums of pages that hold zeros only; nothing is written. */
+  sumZeros(first: Pgno, last: Pgno): CrcRegister {
+    const { pageSize, batchPages, input } = this.#kernel;
+    input.fill(0, 0, pageSize);
+    const sum = { low: 0, high: 0 };
+    for (let pgno = first; pgno <= last;) {
+      const count = Math.min(batchPages, last - pgno + 1);
+      const pgnos = Uint32Array.from({ length: count }, (_, i) => pgno + i);
+      this.#kernel.pageChecksums(pgnos, { offset: 0, stride: 0 });
+      for (let i = 0; i < count; i += 1) this.#addChecksum(sum, i);
+      pgno += count;
+    }
+    return sum;
+  }
+
+  /** Lays as many frames as fit, from `start` on, one after the other into the kernel's input. */
+  #pack(task: FrameTask, start: number, end: number): { count: number; sizeBytes: number } {
+    const { input, batchPages } = this.#kernel;
+    const { bytes, frames } = task;
+    const limit = Math.min(end, start + batchPages);
+    let sizeBytes = 0;
+    let index = start;
+    while (index < limit) {
+      const from = word(frames, index, 1);
+      let to = from;
+      // Neighbours in the file are copied together.
+      while (index < limit && word(frames, index, 1) === to) {
+        const size = word(frames, index, 2);
+        if (sizeBytes + (to - from) + size > input.length) break;
+        to += size;
+        index += 1;
+      }
+      if (to === from) break;
+      assert(to <= bytes.length, "the frames lie in the bytes that came with them");
+      input.set(bytes.subarray(from, to), sizeBytes);
+      sizeBytes += to - from;
+    }
+    assert(index > start, "a frame fits the kernel's input");
+    return { count: index - start, sizeBytes };
+  }
+
+  /** Compares what was decoded as the batch's `i`th frame with what the index says of frame `index`. */
+  #checkFrame(
+    task: FrameTask,
+    index: number,
+    size: number | undefined,
+    stop: DecodeStop,
+    i: number,
+  ): void {
+    const pgno = word(task.frames, index, 0);
+    if (size === word(task.frames, index, 2) && this.#kernel.pgnos[i] === pgno) return;
+    const { code, found } =
+      size === undefined
+        ? STOPS[stop]
+        : { code: "ltx/invalid" as const, found: `page ${this.#kernel.pgnos[i]} of ${size} bytes` };
+    const offset = task.fileOffset + word(task.frames, index, 1);
+    throw new MillraceError(code, `decode page ${pgno} at offset ${offset}: ${found}`, {
+      op: "decode page",
+      details: { pgno, offset, reason: found },
+    });
+  }
+
+  /** Writes the wanted pages of a decoded batch in runs of neighbours and adds up their checksums. */
+  #place(task: FrameTask, start: number, count: number, sum: CrcRegister): number {
+    const { pgnos } = this.#kernel;
+    let pages = 0;
+    for (let i = 0; i < count;) {
+      if (task.taken !== undefined && task.taken[start + i] === 0) {
+        i += 1;
+        continue;
+      }
+      const first = i;
+      do {
+        this.#addChecksum(sum, i);
+        i += 1;
+      } while (i < count && pgnos[i] === (pgnos[i - 1] ?? 0) + 1 && task.taken?.[start + i] !== 0);
+      this.#write(first, i);
+      pages += i - first;
+    }
+    return pages;
+  }
+
+  #write(first: number, end: number): void {
+    if (this.#fd === undefined) return;
+    const { output, pageSize, pgnos } = this.#kernel;
+    const offset = ((pgnos[first] ?? 1) - 1) * pageSize;
+    this.#files.write(
+      WRITE_OP,
+      this.#fd,
+      output.subarray(first * pageSize, end * pageSize),
+      offset,
+    );
+  }
+
+  #addChecksum(sum: CrcRegister, i: number): void {
+    sum.low ^= this.#checksumWords[2 * i] ?? 0;
+    sum.high ^= this.#checksumWords[2 * i + 1] ?? 0;
+  }
+}
+
+function word(frames: Uint32Array<ArrayBuffer>, index: number, column: number): number {
+  return frames[index * FRAME_WORDS + column] ?? 0;
+}

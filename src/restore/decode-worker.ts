@@ -1,0 +1,45 @@
+/** A decoding thread: answers `DecodeCalls` one after the other over its parent port. */
+import { parentPort } from "node:worker_threads";
+import { defined } from "../base/assert.ts";
+import { toErrorRecord } from "../errors.ts";
+import { nodeFiles } from "../platform/files.ts";
+import type { DecodeCalls, DecodeMethod, DecodeReply, DecodeRequest } from "./decode-calls.ts";
+import { FrameDecoder } from "./decode-frames.ts";
+
+const port = defined(parentPort, "the parent port of a decoding thread");
+let decoder: FrameDecoder | undefined;
+let fd: number | undefined;
+
+function answer(request: DecodeRequest): DecodeCalls[DecodeMethod]["result"] {
+  switch (request.method) {
+    case "open": {
+      const { pageSize, path } = request.args;
+      if (fd !== undefined) nodeFiles.close("restore output close", fd);
+      fd = path === undefined ? undefined : nodeFiles.open("restore output open", path, "r+");
+      decoder = new FrameDecoder({ pageSize, files: nodeFiles, fd });
+      return undefined;
+    }
+    case "decode":
+      try {
+        return defined(decoder, "the decoder").decode(request.args);
+      } finally {
+        // Given back at once: the collector would let megabytes of finished input pile up.
+        request.args.bytes.buffer.transfer(0);
+      }
+    case "sumZeros":
+      return defined(decoder, "the decoder").sumZeros(request.args.first, request.args.last);
+    case "sync":
+      if (fd !== undefined) nodeFiles.fsync("restore output sync", fd);
+      return undefined;
+  }
+}
+
+port.on("message", (request: DecodeRequest) => {
+  let reply: DecodeReply;
+  try {
+    reply = { id: request.id, result: answer(request) };
+  } catch (error) {
+    reply = { id: request.id, error: toErrorRecord(error) };
+  }
+  port.postMessage(reply);
+});

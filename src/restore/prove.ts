@@ -1,0 +1,144 @@
+/**
+ * Assembling with proof: what comes out is the database that was captured, or an error that names the file
+ * to blame. With an output path this is the heart of a restore, without one of a verification.
+ */
+import { formatChecksum, NO_CHECKSUM } from "../base/ids.ts";
+import { isMillraceError, MillraceError } from "../errors.ts";
+import { openKernel } from "../kernel/kernel.ts";
+import type { LtxFileInfo } from "../storage/ltx-store.ts";
+import { assemble, JOB_LIMITS, type Assembled, type AssembleOptions } from "./assemble.ts";
+import { BoundedJobs } from "./bounded-jobs.ts";
+import type { DecodePool } from "./decode-pool.ts";
+import { openPlanFile } from "./plan-file.ts";
+import { RangeReader } from "./range-reader.ts";
+import { scanFile } from "./scan-file.ts";
+
+export interface ProveOptions extends AssembleOptions {
+  /** Called when something did not add up and every file is about to be checked. */
+  onDiagnose?(): void;
+}
+
+/** A file of the plan and what is wrong with it. */
+export interface DamagedFile {
+  readonly info: LtxFileInfo;
+  readonly error: MillraceError;
+}
+
+const OP = "restore prove";
+const NAMED_FILES_MAX = 20;
+
+/**
+ * Assembles and proves. Throws `ltx/*` when a file is damaged, naming level, name, offset and reason;
+ * `restore/unproven` when every file is sound but together they do not give the recorded checksum; and
+ * whatever `assemble` throws.
+ */
+export async function assembleProven(options: ProveOptions): Promise<Assembled> {
+  try {
+    const assembled = await assemble(options);
+    requireProof(assembled);
+    return assembled;
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    options.onDiagnose?.();
+    const damaged = await findDamage(options).catch((other: unknown) => {
+      options.signal?.throwIfAborted();
+      // The files cannot be read again: what was seen first is the better report.
+      if (isMillraceError(other)) return [];
+      throw other;
+    });
+    const [first] = damaged;
+    throw first === undefined ? error : blame(first, damaged, error);
+  }
+}
+
+function requireProof(assembled: Assembled): void {
+  const { recordedChecksum, databaseChecksum, zeroPages, firstZeroPgno } = assembled;
+  if (recordedChecksum === databaseChecksum) return;
+  if (recordedChecksum === NO_CHECKSUM) {
+    if (zeroPages === 0) return;
+    // SQLite writes every page by which a database grows; only a checksum can say that these are zeros indeed.
+    throw new MillraceError(
+      "restore/unproven",
+      `prove the database: ${zeroPages} pages from page ${firstZeroPgno} on are in no file`,
+      {
+        op: OP,
+        details: { zeroPages, firstZeroPgno },
+        hint: "changes were lost before they reached the replica: restore a TXID before the database grew over these pages",
+      },
+    );
+  }
+  const sums = `${formatChecksum(databaseChecksum)}, recorded at capture was ${formatChecksum(recordedChecksum)}`;
+  throw new MillraceError("restore/unproven", `prove the database: its checksum is ${sums}`, {
+    op: OP,
+    details: {
+      computed: formatChecksum(databaseChecksum),
+      recorded: formatChecksum(recordedChecksum),
+    },
+    hint: "no file is damaged, so files of different lineages are mixed or changes are missing: restore another TXID",
+  });
+}
+
+/** Errors that a damaged file can cause. */
+function isDamage(error: unknown): error is MillraceError {
+  if (!isMillraceError(error)) return false;
+  return (
+    error.code.startsWith("ltx/") ||
+    error.code === "restore/unproven" ||
+    error.code === "restore/gap"
+  );
+}
+
+function blame(
+  first: DamagedFile,
+  damaged: readonly DamagedFile[],
+  error: MillraceError,
+): MillraceError {
+  const more = damaged.length === 1 ? "" : `; ${damaged.length - 1} more files are damaged`;
+  return new MillraceError(first.error.code, `${first.error.message}${more}`, {
+    op: OP,
+    details: {
+      ...first.error.details,
+      level: first.info.level,
+      damaged: damaged.slice(0, NAMED_FILES_MAX).map((file) => file.error.message),
+      foundBy: error.message,
+    },
+    hint: "the replica's copy is damaged: restore a TXID before it, or fetch that file from another copy of the replica",
+    cause: error,
+  });
+}
+
+/** Checks every file of a plan whole, newest first; returns those that are damaged. Throws when they cannot be read. */
+export async function findDamage(
+  options: Pick<AssembleOptions, "store" | "files" | "pool" | "clock" | "random" | "signal">,
+): Promise<DamagedFile[]> {
+  const { store, clock, random, signal, pool } = options;
+  const reader = new RangeReader({ store, clock, random, signal });
+  const damaged: DamagedFile[] = [];
+  for (const info of options.files.toReversed()) {
+    signal?.throwIfAborted();
+    try {
+      await checkFile(reader, pool, info);
+    } catch (error) {
+      if (!isMillraceError(error) || !error.code.startsWith("ltx/")) throw error;
+      damaged.push({ info, error });
+    }
+  }
+  return damaged;
+}
+
+/** Decodes one file whole, without an output. */
+async function checkFile(reader: RangeReader, pool: DecodePool, info: LtxFileInfo): Promise<void> {
+  const file = await openPlanFile(reader, info);
+  const { pageSize } = file.header;
+  await pool.open(pageSize, undefined);
+  const jobs = new BoundedJobs(JOB_LIMITS, () => {});
+  const proofKernel = openKernel({ pageSize, batchPages: 1 });
+  try {
+    await scanFile({ reader, pool, jobs, proofKernel }, file, {
+      isWanted: () => false,
+      onSums: () => {},
+    });
+  } finally {
+    await jobs.finish();
+  }
+}
