@@ -1,14 +1,16 @@
 /**
  * Checked reading and writing of binary formats.
  *
- * `Uint8Array.subarray` clamps a range that is too long and a typed array read past the end is `undefined`; both turn
- * a truncated file into a short or zero value. Everything here throws instead, with the caller's error code and the
- * name of what was being read. All fixed-width integers are big-endian unless a name says otherwise.
+ * `subarray` clamps a range that is too long, and a typed array read past its end is `undefined`: both turn a truncated
+ * file into a short or zero value. Everything here throws instead. What others wrote is read with the caller's error
+ * code and the name of what was being read; a mistake about our own tables is a failed assertion. Fixed-width integers
+ * are big-endian.
  */
 import { MillraceError } from "../errors.ts";
 import type { ErrorCode } from "../errors.ts";
+import { assert } from "./assert.ts";
 
-/** What a cursor says when its bytes are too short. */
+/** What is said when bytes are too short. */
 export interface BytesOrigin {
   /** Code of the error, e.g. `ltx/truncated`. */
   readonly code: ErrorCode;
@@ -16,33 +18,38 @@ export interface BytesOrigin {
   readonly what: string;
 }
 
-/** A view of exactly `size` bytes from `offset` on; throws when `bytes` has fewer. */
-export function view(
-  bytes: Uint8Array<ArrayBuffer>,
+function tooShort(bytes: Uint8Array, offset: number, size: number, origin: BytesOrigin): Error {
+  return new MillraceError(
+    origin.code,
+    `read ${origin.what}: ${bytes.length} bytes, wanted ${size} at offset ${offset}`,
+    { details: { offset, size, available: bytes.length } },
+  );
+}
+
+/** The `size` bytes from `offset` on, borrowed. Throws `origin.code` when there are fewer. */
+export function view<T extends ArrayBufferLike>(
+  bytes: Uint8Array<T>,
   offset: number,
   size: number,
   origin: BytesOrigin,
-): Uint8Array<ArrayBuffer>;
-export function view(
-  bytes: Uint8Array,
-  offset: number,
-  size: number,
-  origin: BytesOrigin,
-): Uint8Array;
-export function view(
-  bytes: Uint8Array,
-  offset: number,
-  size: number,
-  origin: BytesOrigin,
-): Uint8Array {
-  if (!(offset >= 0 && size >= 0 && offset + size <= bytes.length)) {
-    throw new MillraceError(
-      origin.code,
-      `read ${origin.what}: ${bytes.length} bytes, wanted ${size} at offset ${offset}`,
-      { details: { offset, size, available: bytes.length } },
-    );
+): Uint8Array<T> {
+  if (offset >= 0 && size >= 0 && offset + size <= bytes.length) {
+    return bytes.subarray(offset, offset + size);
   }
-  return bytes.subarray(offset, offset + size);
+  throw tooShort(bytes, offset, size, origin);
+}
+
+type Table<T extends ArrayBufferLike> =
+  | Uint8Array<T>
+  | Uint16Array<T>
+  | Uint32Array<T>
+  | BigUint64Array<T>;
+
+/** The rows from `start` to before `end` of a table of our own, borrowed. That they exist is asserted. */
+export function rows<T extends Table<ArrayBufferLike>>(table: T, start: number, end: number): T {
+  const inside = start >= 0 && start <= end && end <= table.length;
+  assert(inside, `rows ${start} to ${end} are among the ${table.length} of the table`);
+  return table.subarray(start, end) as T;
 }
 
 /** A cursor over bytes that somebody else wrote. */
@@ -56,19 +63,6 @@ export class ByteReader {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#origin = origin;
-  }
-
-  /** Bytes from the start to the next read. */
-  get offset(): number {
-    return this.#offset;
-  }
-
-  get remaining(): number {
-    return this.#bytes.length - this.#offset;
-  }
-
-  u8(): number {
-    return this.#view.getUint8(this.#advance(1));
   }
 
   u16(): number {
@@ -87,12 +81,6 @@ export class ByteReader {
     return this.#view.getBigInt64(this.#advance(8));
   }
 
-  /** The next `size` bytes, borrowed. */
-  bytes(size: number): Uint8Array {
-    const start = this.#advance(size);
-    return view(this.#bytes, start, size, this.#origin);
-  }
-
   skip(size: number): void {
     this.#advance(size);
   }
@@ -100,38 +88,23 @@ export class ByteReader {
   /** Moves past `size` bytes; returns where they start. */
   #advance(size: number): number {
     const start = this.#offset;
-    if (!(size >= 0 && size <= this.#bytes.length - start)) {
-      const { code, what } = this.#origin;
-      throw new MillraceError(
-        code,
-        `read ${what}: ${this.#bytes.length} bytes, wanted ${size} at offset ${start}`,
-        { details: { offset: start, size, available: this.#bytes.length } },
-      );
+    if (!(size >= 0 && start + size <= this.#bytes.length)) {
+      throw tooShort(this.#bytes, start, size, this.#origin);
     }
     this.#offset = start + size;
     return start;
   }
 }
 
-/** A cursor that fills bytes of a known size; writing past the end or a value that does not fit is a bug. */
+/** A cursor that fills `size` zero bytes from the front. That what is written fits is asserted. */
 export class ByteWriter {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly #view: DataView;
   #offset = 0;
 
-  /** Starts at the front of `size` zero bytes. */
   constructor(size: number) {
     this.bytes = new Uint8Array(size);
     this.#view = new DataView(this.bytes.buffer);
-  }
-
-  get offset(): number {
-    return this.#offset;
-  }
-
-  u16(value: number): this {
-    this.#view.setUint16(this.#advance(2), value);
-    return this;
   }
 
   u32(value: number): this {
@@ -154,20 +127,12 @@ export class ByteWriter {
     return this;
   }
 
-  /** Leaves `size` bytes zero. */
-  skip(size: number): this {
-    this.#advance(size);
-    return this;
-  }
-
   #advance(size: number): number {
     const start = this.#offset;
-    if (start + size > this.bytes.length) {
-      throw new MillraceError(
-        "internal/bug",
-        `assertion failed: write of ${size} bytes at ${start} fits ${this.bytes.length}`,
-      );
-    }
+    assert(
+      start + size <= this.bytes.length,
+      `${size} bytes at ${start} fit the ${this.bytes.length}`,
+    );
     this.#offset = start + size;
     return start;
   }
@@ -176,14 +141,10 @@ export class ByteWriter {
 /** Most bytes of an unsigned LEB128 number that is a safe integer. */
 export const MAX_UVARINT_SIZE = 8;
 
-/** Bytes that `value`, a non-negative safe integer, takes as unsigned LEB128. */
-export function uvarintSize(value: number): number {
-  let size = 1;
-  for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) size += 1;
-  return size;
-}
-
-/** Writes `value`, a non-negative safe integer, as unsigned LEB128 at `offset`; returns the offset after it. */
+/**
+ * Writes `value`, a non-negative safe integer, as unsigned LEB128 at `offset`, where MAX_UVARINT_SIZE bytes are free.
+ * Returns the offset after it.
+ */
 export function putUvarint(bytes: Uint8Array, offset: number, value: number): number {
   let at = offset;
   let rest = value;

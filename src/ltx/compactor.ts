@@ -11,7 +11,7 @@
  * (`ltx/missing-page`) instead of letting a stale or invented page through. A snapshot is also compared with the database
  * checksum that its last input declares.
  *
- * Source: replication-core spec 2 (superfly/ltx `Compactor`), 2.3 and hazard 85 for where this differs.
+ * Source: superfly/ltx@8cb8f8e `Compactor`, which keeps a stale page in the case above; docs/formats/ltx.md.
  */
 import { NO_CHECKSUM, formatChecksum, toTxid } from "../base/ids.ts";
 import type { Checksum, Pgno, Txid } from "../base/ids.ts";
@@ -19,7 +19,6 @@ import { MillraceError } from "../errors.ts";
 import { maxPageFrameSize } from "../kernel/kernel.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { FLAG_NO_CHECKSUM } from "./constants.ts";
-import type { LtxSource } from "./decoder.ts";
 import { LtxEncoder } from "./encoder.ts";
 import type { LtxFileSummary, LtxSink } from "./encoder.ts";
 import { ltxMisuse } from "./errors.ts";
@@ -29,6 +28,7 @@ import { MergeInput, MergeQueue } from "./merge-input.ts";
 import type { CheckedFrames } from "./merge-input.ts";
 import { isContiguous } from "./names.ts";
 import { RollingChecksum } from "./rolling-checksum.ts";
+import type { LtxSource } from "./source.ts";
 
 export interface CompactOptions {
   /** Opened for the inputs' page size. */

@@ -4,7 +4,7 @@
  * A file is: header, page frames, an all-zero page header, page index, index size, trailer. Fixed-width integers are
  * big-endian. Everything here is frozen on disk; docs/formats/ltx.md shows the same tables and a test compares them.
  *
- * Source: replication-core spec 1.1 to 1.7 (superfly/ltx `Header`, `PageHeader`, `Trailer`, `LockPgno`).
+ * Source: superfly/ltx@8cb8f8e `Header`, `PageHeader`, `Trailer`, `LockPgno`.
  */
 
 /** One fixed-width field of a structure. */

@@ -8,24 +8,24 @@
  * hashed by then. A CRC is linear: the file checksum is corrected by the CRC of the changed bytes, shifted by the number
  * of bytes hashed since.
  *
- * Source: replication-core spec 1.2 to 1.8 (superfly/ltx `Encoder`).
+ * Source: superfly/ltx@8cb8f8e `Encoder`; docs/formats/ltx.md.
  */
 import { NO_CHECKSUM, formatChecksum, toChecksum } from "../base/ids.ts";
 import type { Checksum } from "../base/ids.ts";
-import { ByteWriter, view } from "../base/bytes.ts";
+import { ByteWriter, rows } from "../base/bytes.ts";
 import { crcValue, newCrc, xorCrc } from "../kernel/kernel.ts";
 import type { CrcRegister, Kernel, PageFormat } from "../kernel/kernel.ts";
 import {
   CHECKSUM_FLAG,
   INDEX_SIZE_SIZE,
-  PAGE_FLAG_SIZE,
-  PAGE_HEADER_FIELDS,
   PAGE_HEADER_SIZE,
   PAYLOAD_SIZE_SIZE,
   RESERVED_FIELDS,
   TRAILER_FIELDS,
 } from "./constants.ts";
 import { ltxMisuse } from "./errors.ts";
+import { findBatchProblem, hashedBytes, pgnoOfFrame } from "./frame-batch.ts";
+import type { FrameBatch } from "./frame-batch.ts";
 import { FrameLedger } from "./frame-ledger.ts";
 import { encodeHeader, encodeReservedTag, isTracked } from "./header.ts";
 import type { LtxHeader } from "./header.ts";
@@ -59,15 +59,6 @@ export interface LtxFileSummary {
   readonly sizeBytes: number;
   readonly fileChecksum: Checksum;
   readonly pageCount: number;
-}
-
-/** Frames as a decoder delivers them, one after the other. */
-export interface FrameBatch {
-  readonly pgnos: Uint32Array;
-  readonly frames: Uint8Array;
-  readonly frameSizes: Uint32Array;
-  /** CRC of each bare page from register 0, not inverted. */
-  readonly pageCrcs: BigUint64Array;
 }
 
 /** The end of pages: a page header of zeros. */
@@ -132,8 +123,8 @@ export class LtxEncoder {
       if (pgnos.length <= batchPages) return this.#encodeBatch(pgnos, pages);
       const checksums = new BigUint64Array(pgnos.length);
       for (let first = 0; first < pgnos.length; first += batchPages) {
-        const batch = pgnos.subarray(first, first + batchPages);
-        const bytes = view(pages, first * pageSize, batch.length * pageSize, PAGES);
+        const batch = rows(pgnos, first, Math.min(first + batchPages, pgnos.length));
+        const bytes = rows(pages, first * pageSize, (first + batch.length) * pageSize);
         checksums.set(this.#encodeBatch(batch, bytes), first);
       }
       return checksums;
@@ -146,7 +137,8 @@ export class LtxEncoder {
    */
   writeFrames(batch: FrameBatch): void {
     this.#expectPages();
-    checkFrames(batch, this.#kernel);
+    const problem = findBatchProblem(batch, this.#kernel);
+    if (problem !== undefined) throw ltxMisuse(ACTION, problem);
     this.#acceptOrder(batch.pgnos);
     this.#guard(() => this.#copyFrames(batch));
   }
@@ -156,15 +148,11 @@ export class LtxEncoder {
     if (page.length !== this.#kernel.pageSize) {
       throw ltxMisuse(ACTION, `page of ${page.length} bytes, wanted ${this.#kernel.pageSize}`);
     }
-    const header = view(frame, 0, PAGE_HEADER_SIZE, FRAMES);
-    const pgno = new DataView(header.buffer, header.byteOffset).getUint32(
-      PAGE_HEADER_FIELDS.pgno.offset,
-    );
     const crc: CrcRegister = { low: 0, high: 0 };
     this.#kernel.crc64(crc, page);
     const pageCrc = (BigInt(crc.high >>> 0) << 32n) | BigInt(crc.low >>> 0);
     this.writeFrames({
-      pgnos: Uint32Array.of(pgno),
+      pgnos: Uint32Array.of(pgnoOfFrame(frame)),
       frames: frame,
       frameSizes: Uint32Array.of(frame.length),
       pageCrcs: BigUint64Array.of(pageCrc),
@@ -190,11 +178,11 @@ export class LtxEncoder {
     const offset = this.#stage(pages);
     kernel.pgnos.set(pgnos);
     const size = kernel.encodePages(count, this.#pageFormat, this.#crc, { offset });
-    this.#sink.write(kernel.output.subarray(0, size));
+    this.#sink.write(rows(kernel.output, 0, size));
     this.#record(pgnos, kernel.frameSizes, size);
     const header = PAGE_HEADER_SIZE + (this.#pageFormat === "block" ? PAYLOAD_SIZE_SIZE : 0);
     this.#hashedBytes += count * (header + kernel.pageSize);
-    return kernel.checksums.subarray(0, count);
+    return rows(kernel.checksums, 0, count);
   }
 
   /** Brings bytes into the kernel's input area, unless they are there; returns where. */
@@ -214,10 +202,10 @@ export class LtxEncoder {
     kernel.frameSizes.set(batch.frameSizes);
     kernel.pageCrcs.set(batch.pageCrcs);
     kernel.hashFrames(batch.pgnos.length, this.#crc);
-    const frames = kernel.input.subarray(0, batch.frames.length);
+    const frames = rows(kernel.input, 0, batch.frames.length);
     this.#sink.write(frames);
     this.#record(batch.pgnos, batch.frameSizes, frames.length);
-    this.#hashedBytes += hashedFrameBytes(batch, kernel.pageSize);
+    this.#hashedBytes += hashedBytes(batch, kernel.pageSize);
   }
 
   #record(pgnos: Uint32Array, sizes: Uint32Array, writtenBytes: number): void {
@@ -301,7 +289,7 @@ export class LtxEncoder {
   #expectPages(): void {
     if (this.#state.at === "pages") return;
     if (this.#state.at === "finished") throw ltxMisuse(ACTION, "the file is finished");
-    throw Object.assign(ltxMisuse(ACTION, "an earlier call failed"), { cause: this.#state.cause });
+    throw ltxMisuse(ACTION, "an earlier call failed", this.#state.cause);
   }
 
   /** Runs a step that writes; when it throws, nothing more can be written to the file. */
@@ -313,59 +301,4 @@ export class LtxEncoder {
       throw error;
     }
   }
-}
-
-const PAGES = { code: "ltx/misuse", what: "pages to encode" } as const;
-const FRAMES = { code: "ltx/misuse", what: "frames to copy" } as const;
-
-function checkFrames(batch: FrameBatch, kernel: Kernel): void {
-  const count = batch.pgnos.length;
-  if (count > kernel.batchPages || batch.frames.length > kernel.input.length) {
-    throw ltxMisuse(
-      ACTION,
-      `${count} frames of ${batch.frames.length} bytes are more than a batch`,
-    );
-  }
-  if (batch.frameSizes.length !== count || batch.pageCrcs.length !== count) {
-    throw ltxMisuse(ACTION, `tables of different lengths for ${count} frames`);
-  }
-  let offset = 0;
-  for (let i = 0; i < count; i++) {
-    const size = batch.frameSizes[i] ?? 0;
-    const problem = findFrameProblem(view(batch.frames, offset, size, FRAMES), batch.pgnos[i] ?? 0);
-    if (problem !== undefined) throw ltxMisuse(ACTION, problem);
-    offset += size;
-  }
-  if (offset !== batch.frames.length) {
-    throw ltxMisuse(
-      ACTION,
-      `${batch.frames.length} bytes of frames, their sizes add up to ${offset}`,
-    );
-  }
-}
-
-function findFrameProblem(frame: Uint8Array, pgno: number): string | undefined {
-  const header = view(frame, 0, PAGE_HEADER_SIZE + PAYLOAD_SIZE_SIZE, FRAMES);
-  const fields = new DataView(header.buffer, header.byteOffset, header.length);
-  const found = fields.getUint32(PAGE_HEADER_FIELDS.pgno.offset);
-  if (found !== pgno) return `frame of page ${found}, wanted page ${pgno}`;
-  const flags = fields.getUint16(PAGE_HEADER_FIELDS.flags.offset);
-  if (flags === 0) return undefined;
-  if (flags !== PAGE_FLAG_SIZE) return `frame of page ${pgno} with flags ${flags}`;
-  const size = header.length + fields.getUint32(PAGE_HEADER_SIZE);
-  return size === frame.length
-    ? undefined
-    : `frame of page ${pgno} says ${size} bytes, has ${frame.length}`;
-}
-
-/** Bytes of the file checksum's input that the frames stand for. */
-function hashedFrameBytes(batch: FrameBatch, pageSize: number): number {
-  let total = 0;
-  let offset = 0;
-  for (const size of batch.frameSizes) {
-    const flagged = batch.frames[offset + PAGE_HEADER_SIZE - 1] === PAGE_FLAG_SIZE;
-    total += PAGE_HEADER_SIZE + (flagged ? PAYLOAD_SIZE_SIZE : 0) + pageSize;
-    offset += size;
-  }
-  return total;
 }

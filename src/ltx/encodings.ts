@@ -3,7 +3,7 @@
  *
  * Only a positive match is reported as an old encoding; anything else is left for the decoder to find fault with.
  *
- * Source: replication-core spec 1.10.
+ * Source: superfly/ltx v0.3.18 (version 1) and v0.4.0 (version 2), `Encoder.EncodePage`.
  */
 import {
   HEADER_SIZE,
@@ -21,7 +21,7 @@ export const SNIFF_SIZE = 10;
 /** Bytes of a page header in versions 1 and 2: only the page number. */
 const OLD_PAGE_HEADER_SIZE = 4;
 
-/** Throws `ltx/unsupported` when `start`, the bytes after the header, is of version 1 or 2. */
+/** Throws `ltx/unsupported` when `start`, at most SNIFF_SIZE bytes after the header, is of version 1 or 2. */
 export function rejectOldEncodings(
   start: Uint8Array,
   header: LtxHeader,
@@ -35,7 +35,7 @@ export function rejectOldEncodings(
 
 function oldVersion(start: Uint8Array, pageSize: number, sizeBytes: number): 1 | 2 | undefined {
   const bytes = new Uint8Array(SNIFF_SIZE);
-  bytes.set(start.subarray(0, SNIFF_SIZE));
+  bytes.set(start);
   const view = new DataView(bytes.buffer);
   if (view.getUint32(OLD_PAGE_HEADER_SIZE) === LZ4_FRAME_MAGIC) return 2;
   if (!isVersion1Size(pageSize, sizeBytes)) return undefined;

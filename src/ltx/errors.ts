@@ -20,8 +20,8 @@ export function ltxError(
 }
 
 /** An error of whoever calls the encoder, decoder or compactor. */
-export function ltxMisuse(action: string, problem: string): MillraceError {
-  return new MillraceError("ltx/misuse", `${action}: ${problem}`);
+export function ltxMisuse(action: string, problem: string, cause?: unknown): MillraceError {
+  return new MillraceError("ltx/misuse", `${action}: ${problem}`, { cause });
 }
 
 /** What an unnamed file is called. */

@@ -4,7 +4,7 @@
  * Page numbers are kept as runs and sizes as u16 (u32 for pages of 64 KiB), so a snapshot costs two bytes a page: 50 MB
  * for a database of 100 GB.
  */
-import { putUvarint } from "../base/bytes.ts";
+import { putUvarint, rows } from "../base/bytes.ts";
 import type { Pgno } from "../base/ids.ts";
 import { maxPageFrameSize } from "../kernel/abi.ts";
 import { HEADER_SIZE } from "./constants.ts";
@@ -64,7 +64,7 @@ export class FrameLedger {
     for (const run of this.#runs) {
       for (let i = 0; i < run.count; i++) {
         if (filled + MAX_ENTRY_SIZE > piece.length) {
-          yield piece.subarray(0, filled);
+          yield rows(piece, 0, filled);
           filled = 0;
         }
         const size = sizes.next().value ?? 0;
@@ -75,7 +75,7 @@ export class FrameLedger {
       }
     }
     filled = putUvarint(piece, filled, 0);
-    yield piece.subarray(0, filled);
+    yield rows(piece, 0, filled);
   }
 
   *#sizes(): Generator<number, undefined> {

@@ -4,7 +4,7 @@
  * Millrace writes every file with FLAG_NO_CHECKSUM and zero pre-apply checksum, because Litestream refuses anything
  * else, and keeps its own rolling database checksum in the reserved bytes, which every reader ignores.
  *
- * Source: replication-core spec 1.2 and 1.7 (superfly/ltx `Header.MarshalBinary`, `Header.Validate`, `LockPgno`).
+ * Source: superfly/ltx@8cb8f8e `Header.MarshalBinary`, `Header.Validate`, `LockPgno`; docs/formats/ltx.md.
  */
 import { ByteReader, ByteWriter } from "../base/bytes.ts";
 import { NO_CHECKSUM, NO_TXID, formatChecksum, toChecksum, toTxid } from "../base/ids.ts";

@@ -1,7 +1,8 @@
 /** LTX files in memory, for small files and tests. */
 import { assert } from "../base/assert.ts";
-import type { LtxSource } from "./decoder.ts";
+import { rows } from "../base/bytes.ts";
 import type { LtxSink } from "./encoder.ts";
+import type { LtxSource } from "./source.ts";
 
 const FIRST_CAPACITY = 4096;
 
@@ -42,9 +43,9 @@ export function memorySource(bytes: Uint8Array, name?: string): LtxSource {
     name,
     sizeBytes: bytes.length,
     read: (offset, target) => {
-      const part = bytes.subarray(offset, offset + target.length);
-      target.set(part);
-      return part.length;
+      const size = Math.max(0, Math.min(target.length, bytes.length - offset));
+      if (size > 0) target.set(rows(bytes, offset, offset + size));
+      return size;
     },
   };
 }

@@ -1,13 +1,14 @@
 /**
  * One input of a merge: a file's frames in ascending page order, copied out of the kernel so that other inputs may use it.
  */
-import { view } from "../base/bytes.ts";
+import { rows } from "../base/bytes.ts";
 import type { Pgno } from "../base/ids.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { LtxDecoder } from "./decoder.ts";
-import type { LtxBatch, LtxProof, LtxSource } from "./decoder.ts";
-import type { FrameBatch } from "./encoder.ts";
+import type { LtxBatch, LtxProof } from "./decoder.ts";
+import type { FrameBatch } from "./frame-batch.ts";
 import type { LtxHeader } from "./header.ts";
+import type { LtxSource } from "./source.ts";
 
 /** Frames in a row, with the page checksums that a decoder computed. */
 export interface CheckedFrames extends FrameBatch {
@@ -21,8 +22,6 @@ export interface MergeInputOptions {
   readonly age: number;
   readonly batchPages: number;
 }
-
-const ROWS = { code: "internal/bug", what: "buffered frames" } as const;
 
 export class MergeInput {
   readonly header: LtxHeader;
@@ -104,11 +103,11 @@ export class MergeInput {
       bytes = next;
     }
     return {
-      pgnos: this.#pgnos.subarray(first, this.#row),
-      frameSizes: this.#frameSizes.subarray(first, this.#row),
-      pageCrcs: this.#pageCrcs.subarray(first, this.#row),
-      checksums: this.#checksums.subarray(first, this.#row),
-      frames: view(this.#frames, start, bytes, ROWS),
+      pgnos: rows(this.#pgnos, first, this.#row),
+      frameSizes: rows(this.#frameSizes, first, this.#row),
+      pageCrcs: rows(this.#pageCrcs, first, this.#row),
+      checksums: rows(this.#checksums, first, this.#row),
+      frames: rows(this.#frames, start, start + bytes),
     };
   }
 

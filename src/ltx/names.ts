@@ -1,7 +1,7 @@
 /**
  * Names of LTX files and how files of a level follow each other.
  *
- * Source: replication-core spec 1.9 (superfly/ltx `FormatFilename`, `ParseFilename`, `IsContiguous`), spec 0.
+ * Source: superfly/ltx@8cb8f8e `FormatFilename`, `ParseFilename`, `IsContiguous`.
  */
 import { formatTxid, parseTxid } from "../base/ids.ts";
 import type { Txid } from "../base/ids.ts";

@@ -6,7 +6,7 @@
  * file's end. Frames tile the space between header and index without gaps, hence an index has exactly one valid form for
  * given frames; everything else is refused, which also bounds what a reader allocates by the bytes it was given.
  *
- * Source: replication-core spec 1.4 (superfly/ltx `encodePageIndex`, `DecodePageIndex`).
+ * Source: superfly/ltx@8cb8f8e `encodePageIndex`, `DecodePageIndex`; docs/formats/ltx.md.
  */
 import { ByteReader, MAX_UVARINT_SIZE } from "../base/bytes.ts";
 import type { MillraceError } from "../errors.ts";

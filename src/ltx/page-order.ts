@@ -3,7 +3,7 @@
  *
  * A snapshot holds every page from 1 to `commit` except the lock page; any other file holds some of them, ascending.
  *
- * Source: replication-core spec 1.3 (superfly/ltx `Encoder.EncodePage`); the reference decoder does not check this.
+ * Source: superfly/ltx@8cb8f8e `Encoder.EncodePage`; its decoder does not check this.
  */
 import type { Pgno } from "../base/ids.ts";
 import { isSnapshot, lockPgno } from "./header.ts";

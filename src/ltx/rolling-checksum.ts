@@ -4,7 +4,7 @@
  * It does not depend on order and can be kept up to date by XORing a page's old checksum out and its new one in. An empty
  * database has CHECKSUM_FLAG.
  *
- * Source: replication-core spec 1.6 (superfly/ltx `ChecksumReader`).
+ * Source: superfly/ltx@8cb8f8e `ChecksumPage`, `ChecksumReader`; docs/formats/ltx.md.
  */
 import { toChecksum } from "../base/ids.ts";
 import type { Checksum } from "../base/ids.ts";

@@ -7,7 +7,7 @@
  * advance it, one pass over a page serves both the file's and the page's checksum, and an already hashed field can be
  * corrected afterwards.
  *
- * Source: LTX's use of Go `hash/crc64` with the ISO table (superfly/ltx `NewHasher`); the pure-XOR recurrence is
+ * Source: superfly/ltx@8cb8f8e `NewHasher` (Go's `hash/crc64` with the ISO table); the pure-XOR recurrence is
  * "Chorba" (K. Lundgren et al., arXiv 2412.16398), published for CRC-32 and adapted here.
  */
 

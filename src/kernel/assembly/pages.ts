@@ -5,8 +5,8 @@
  * u32 size and one raw LZ4 block. Flags 0 is a "legacy" frame: one complete LZ4 frame, as Litestream 0.5.0 to 0.5.15
  * writes it. The file checksum covers the header, the size field if there is one, and the *uncompressed* page.
  *
- * Source: superfly/ltx `Encoder.EncodePage`, `Decoder.DecodePage`; replication-core spec 1.3, 1.6, 1.10; the LZ4 frame
- * format description (lz4/lz4 doc `lz4_Frame_format.md`).
+ * Source: superfly/ltx@8cb8f8e `Encoder.EncodePage`, `Decoder.DecodePage`; docs/formats/ltx.md; the LZ4 frame format
+ * description (lz4/lz4 doc `lz4_Frame_format.md`).
  */
 import { appendPage, pageChecksum, update, updateShort } from "./crc64";
 import {

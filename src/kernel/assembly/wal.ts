@@ -1,7 +1,7 @@
 /**
  * The cumulative checksum of SQLite's write-ahead log, and the check of a run of frames.
  *
- * Source: SQLite "WAL-mode File Format" (walChecksumBytes); replication-core spec 3.1.
+ * Source: sqlite.org/walformat.html (`walChecksumBytes`); docs/formats/wal.md.
  */
 import { RESULT_WAL_SUM, pageSize, pgnos, words } from "./layout";
 

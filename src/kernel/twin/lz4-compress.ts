@@ -12,20 +12,20 @@ const SEARCH_PATIENCE = 6;
 const FACTOR_TOP = 0xcf;
 const FACTOR_MID = 0x1bbc;
 const FACTOR_LOW = 0xdcbb;
-const TWO_TO_16 = 2 ** 16;
-const TWO_TO_27 = 2 ** 27;
-const TWO_TO_32 = 2 ** 32;
 
-/** The hash of the five bytes at `at`: bits 27 to 39 of their product with the multiplier. */
-function hashAt(memory: TwinMemory, at: number): number {
-  const low = memory.u32(at);
+/**
+ * The hash of five bytes, given as their first four and the fifth: bits 27 to 39 of their product with the multiplier.
+ * Summed up by 16-bit columns, from bit 16 on; what the lowest column is worth below bit 16 cannot carry.
+ */
+function hashOf(low: number, fifth: number): number {
   const a = low >>> 16;
   const b = low & 0xffff;
-  const middle = (a * FACTOR_LOW + b * FACTOR_MID) % 2 ** 24;
-  const fifth = memory.u8(at + 4) * (FACTOR_MID * TWO_TO_16 + FACTOR_LOW);
-  const top = (a * FACTOR_MID + fifth + (low & 255) * FACTOR_TOP) % 256;
-  const product = b * FACTOR_LOW + middle * TWO_TO_16 + top * TWO_TO_32;
-  return Math.floor(product / TWO_TO_27) & ((1 << HASH_BITS) - 1);
+  const middle = Math.imul(a, FACTOR_LOW) + Math.imul(b, FACTOR_MID);
+  const top =
+    Math.imul(a, FACTOR_MID) + Math.imul(fifth, FACTOR_LOW) + Math.imul(low & 255, FACTOR_TOP);
+  const column16 = (Math.imul(b, FACTOR_LOW) >>> 16) + (middle & 0xffff);
+  const column32 = ((middle >>> 16) + top) << 16;
+  return ((column16 + column32) >>> 11) & ((1 << HASH_BITS) - 1);
 }
 
 export class TwinCompressor {
@@ -62,7 +62,7 @@ export class TwinCompressor {
         literals = at;
         token = out;
         if (at > lastMatch) return this.#storeLiterals(token, literals, end) - dst;
-        this.#table[hashAt(this.#memory, at - 2)] = at - 2 - src;
+        this.#table[this.#hashAt(at - 2)] = at - 2 - src;
         match = this.#exchange(src, at);
         if (this.#memory.u32(match) !== this.#memory.u32(at) || match >= at) break;
         this.#memory.bytes[token] = 0;
@@ -89,10 +89,14 @@ export class TwinCompressor {
 
   /** Enters position `at` into the table; returns the position that was there. */
   #exchange(src: number, at: number): number {
-    const slot = hashAt(this.#memory, at);
+    const slot = this.#hashAt(at);
     const match = src + (this.#table[slot] ?? 0);
     this.#table[slot] = at - src;
     return match;
+  }
+
+  #hashAt(at: number): number {
+    return hashOf(this.#memory.u32(at), this.#memory.u8(at + 4));
   }
 
   #same(a: number, b: number): boolean {

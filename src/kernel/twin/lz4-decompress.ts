@@ -61,6 +61,6 @@ export function decompressBlock(memory: TwinMemory, place: BlockPlace): number {
     }
     length += MIN_MATCH;
     if (length > limit - out) return LZ4_MALFORMED;
-    for (const stop = out + length; out < stop; out++) bytes[out] = memory.u8(out - offset);
+    for (const stop = out + length; out < stop; out++) bytes[out] = bytes[out - offset] ?? 0;
   }
 }

@@ -1,6 +1,8 @@
 /** The twin's linear memory and the views its routines share. */
 import { RESULT_SLOT } from "../abi.ts";
 
+const SHORT_COPY = 48;
+
 export class TwinMemory {
   readonly buffer: ArrayBuffer;
   readonly bytes: Uint8Array;
@@ -36,8 +38,14 @@ export class TwinMemory {
     this.view.setUint32(at, value, true);
   }
 
+  /** Copies bytes that do not overlap. Most runs in a page are so short that a call costs more than a loop. */
   copy(to: number, from: number, size: number): void {
-    this.bytes.copyWithin(to, from, from + size);
+    if (size > SHORT_COPY) {
+      this.bytes.copyWithin(to, from, from + size);
+      return;
+    }
+    const { bytes } = this;
+    for (let i = 0; i < size; i++) bytes[to + i] = bytes[from + i] ?? 0;
   }
 
   loadRegister(): Register {

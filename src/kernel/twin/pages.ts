@@ -3,7 +3,7 @@ import { DECODE_STOP, RESULT_SLOT, lz4BlockBound } from "../abi.ts";
 import type { DecodeStop, KernelLayout } from "../abi.ts";
 import { appendPage, pageChecksum, pageShift, update } from "./crc64.ts";
 import type { PageShift } from "./crc64.ts";
-import { TwinCompressor } from "./lz4-compress.ts";
+import type { TwinCompressor } from "./lz4-compress.ts";
 import { decompressBlock } from "./lz4-decompress.ts";
 import type { Register, TwinMemory } from "./memory.ts";
 import { xxh32 } from "./xxh32.ts";
