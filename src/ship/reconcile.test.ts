@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { NO_CHECKSUM, NO_TXID, toChecksum, toTxid, type Txid } from "../base/ids.ts";
+import { NO_TXID, toChecksum, toTxid, type Txid } from "../base/ids.ts";
 import {
   afterUpload,
   chooseEvidence,
@@ -12,7 +12,8 @@ import {
   type Action,
   type LocalView,
 } from "./reconcile.ts";
-import { coverage, restorableHead, type LocalFile, type LtxFileId } from "./span.ts";
+import type { LtxFileId } from "../storage/ltx-store.ts";
+import { coverage, restorableHead, type LocalFile } from "./span.ts";
 
 /** `3` or `3-5` is a level 0 file, `L9:1-5` one of level 9; `3..5` are single files. */
 function files(text: string): LocalFile[] {
@@ -40,7 +41,7 @@ function local(text: string, position?: number): LocalView {
   const newest = all.reduce((max, file) => (file.maxTxid > max ? file.maxTxid : max), 0n);
   return {
     positionTxid: toTxid(position ?? newest),
-    positionChecksum: NO_CHECKSUM,
+    anchor: undefined,
     files: all.filter((file) => file.level === 0),
     snapshots: all.filter((file) => file.level === 9),
   };
@@ -159,7 +160,7 @@ describe("chooseEvidence()", () => {
   };
   const at = (position: number): LocalView => ({
     ...local("", position),
-    positionChecksum: toChecksum(7n),
+    anchor: { txid: toTxid(position), checksum: toChecksum(7n) },
   });
   // prettier-ignore
   const cases: readonly (readonly [string, LocalView, string, string])[] = [

@@ -7,9 +7,10 @@
  * holds every page) and lies past everything the destination holds. Whenever neither is at hand,
  * shipping waits for capture to make one, and says so.
  *
- * Source: replication-core spec 4.1, 4.3 (behaviour to avoid), 6.1 (how restore plans), hazards 78, 88-91.
+ * Source: litestream `Replica.syncOnce`, `CalcRestorePlan`, for what other readers and writers expect.
  */
 import { nextTxid, toTxid, NO_CHECKSUM, NO_TXID, type Checksum, type Txid } from "../base/ids.ts";
+import type { LtxFileId } from "../storage/ltx-store.ts";
 import {
   compareSpans,
   coverage,
@@ -19,16 +20,22 @@ import {
   sameSpan,
   type Coverage,
   type LocalFile,
-  type LtxFileId,
   type RemoteFile,
 } from "./span.ts";
+
+/** What the database held at a TXID. */
+export interface Anchor {
+  readonly txid: Txid;
+  /** Rolling database checksum. */
+  readonly checksum: Checksum;
+}
 
 /** The local line as it is known now. */
 export interface LocalView {
   /** The newest TXID capture has given out; 0 for none. */
   readonly positionTxid: Txid;
-  /** Rolling database checksum at `positionTxid`; 0 when unknown. */
-  readonly positionChecksum: Checksum;
+  /** A state that capture vouches for. */
+  readonly anchor: Anchor | undefined;
   /** Level 0, ordered by span, none contained in another. */
   readonly files: readonly LocalFile[];
   /** Level 9, ordered by `maxTxid`. */
@@ -121,8 +128,7 @@ export function chooseEvidence(
   for (const remote of newestFirst) {
     const candidates = byMax.get(remote.maxTxid) ?? [];
     const twin = candidates.find((file) => sameFile(file, remote));
-    const atPosition = remote.maxTxid === local.positionTxid;
-    const checksum = atPosition ? local.positionChecksum : NO_CHECKSUM;
+    const checksum = remote.maxTxid === local.anchor?.txid ? local.anchor.checksum : NO_CHECKSUM;
     if (twin !== undefined || candidates[0] !== undefined || checksum !== NO_CHECKSUM) {
       return { remote, local: twin ?? candidates[0], checksum };
     }
@@ -202,6 +208,13 @@ function newestUnlisted(state: RemoteState, local: LocalView): LocalFile | undef
   if (level0MaxTxid >= headTxid || provenTxid < headTxid) return undefined;
   const last = firstReaching(local.files, headTxid);
   return last?.maxTxid === headTxid && last.minTxid > level0MaxTxid ? last : undefined;
+}
+
+/** Local files up to here will never be uploaded any more. */
+export function releasedTxid(state: RemoteState, local: LocalView): Txid {
+  // Nothing before the file that takes the line up is of use to the destination.
+  const next = state.need?.minTxid ?? newestUnlisted(state, local)?.minTxid;
+  return next === undefined ? state.headTxid : toTxid(next - 1n);
 }
 
 /** The TXID after the head is nowhere: only a snapshot gets the destination past what is missing. */

@@ -4,18 +4,15 @@
  * A file of any level covers its whole span; files may overlap. A line is restorable up to the end
  * of the first covered stretch if that starts at TXID 1 (a level 9 snapshot always does).
  *
- * Source: replication-core spec 1.9 (superfly/ltx `IsContiguous`) and 6.1 (`CalcRestorePlan`).
+ * Source: superfly/ltx `IsContiguous`, litestream `CalcRestorePlan`.
  */
 import { NO_TXID, type Txid } from "../base/ids.ts";
+import type { LtxFileId } from "../storage/ltx-store.ts";
 
 /** Inclusive at both ends. */
 export interface TxidSpan {
   readonly minTxid: Txid;
   readonly maxTxid: Txid;
-}
-
-export interface LtxFileId extends TxidSpan {
-  readonly level: number;
 }
 
 /** One LTX file of the local line. */

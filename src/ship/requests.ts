@@ -1,0 +1,56 @@
+/** Asks capture for the file without which shipping cannot go on: once per need, not once per step. */
+import { toTxid, type Txid } from "../base/ids.ts";
+import type { Logger } from "../base/logger.ts";
+import type { ShipEvent } from "./contract.ts";
+import type { Need } from "./reconcile.ts";
+
+export interface RequestsOptions {
+  readonly line: { readonly positionTxid: Txid };
+  readonly logger: Logger;
+  readonly emit: (event: ShipEvent) => void;
+}
+
+export class Requests {
+  readonly #options: RequestsOptions;
+  #need: Need | undefined;
+  /** Identifies the request that was last made. */
+  #made: string | undefined;
+
+  constructor(options: RequestsOptions) {
+    this.#options = options;
+  }
+
+  /** The open need. */
+  get need(): Need | undefined {
+    return this.#need;
+  }
+
+  /** Makes a request unless the same one is open; `undefined` when nothing is needed any more. */
+  set(need: Need | undefined): void {
+    this.#need = need;
+    if (need === undefined) {
+      this.#made = undefined;
+      return;
+    }
+    const { line, logger, emit } = this.#options;
+    const event = requestFor(need, line.positionTxid);
+    const { reason, minTxid } = need;
+    const request = `${event.type} ${reason} ${minTxid}`;
+    if (request === this.#made) return;
+    this.#made = request;
+    logger.log("warn", "shipping needs a new base", { request: event.type, reason, minTxid });
+    emit(event);
+  }
+}
+
+/** A line that has not reached what is needed must first be moved there. */
+function requestFor(need: Need, positionTxid: Txid): ShipEvent {
+  const { reason, minTxid, wholeFileTxid } = need;
+  if (minTxid <= positionTxid) return { type: "boundary-needed", reason, minTxid };
+  return {
+    type: "remote-ahead",
+    remoteMaxTxid: toTxid(minTxid - 1n),
+    localMaxTxid: positionTxid,
+    snapshotNeeded: wholeFileTxid === undefined,
+  };
+}

@@ -1,0 +1,101 @@
+/**
+ * Putting one file into the destination: created, never overwritten, and never beside another writer's.
+ *
+ * A conditional create decides who owns a name. Files that cover several TXIDs have names that another
+ * writer's file may avoid, so these are fenced by listings as well: of two writers that both list after
+ * they wrote, at least one sees the other. The one that does withdraws its file, which nobody was told
+ * about yet, and stops.
+ */
+import { formatTxid, nextTxid, type Txid } from "../base/ids.ts";
+import { isMillraceError, MillraceError } from "../errors.ts";
+import { ltxFileName, SNAPSHOT_LEVEL } from "../ltx/names.ts";
+import type { LtxFileId, LtxStore } from "../storage/ltx-store.ts";
+import type { LocalContent } from "./local-file.ts";
+import { sameFile } from "./reconcile.ts";
+import { fetchEnds, sameEnds } from "./remote-file.ts";
+import { contains, type Coverage, type LocalFile } from "./span.ts";
+
+export interface UploadOptions {
+  readonly store: LtxStore;
+  /** Name of the destination, for messages. */
+  readonly name: string;
+  readonly file: LocalFile;
+  readonly content: LocalContent;
+  /** Set when the file's name alone does not keep other writers out. */
+  readonly fence: Fence | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+export interface Fence {
+  /** Level 0 files past this TXID, apart from `known` and `own`, are another writer's. */
+  readonly headTxid: Txid;
+  readonly known: Coverage;
+  /** Files of this process whose fate is unknown. */
+  readonly own: readonly LtxFileId[];
+}
+
+/** `repeated`: the same file was there already. Throws `ship/conflict` when another one is. */
+export async function upload(options: UploadOptions): Promise<"created" | "repeated"> {
+  const { file, fence } = options;
+  const isRange = file.level === 0 && file.minTxid !== file.maxTxid;
+  if (fence !== undefined && isRange) await checkFence(options, fence);
+  const outcome = await put(options);
+  if (fence === undefined) return outcome;
+  try {
+    await checkFence(options, fence);
+  } catch (error) {
+    const isOwn = outcome === "created" && options.store.capabilities.conditionalCreate;
+    const mayWithdraw = isOwn && (isRange || file.level === SNAPSHOT_LEVEL);
+    if (mayWithdraw && isMillraceError(error, "ship/conflict")) {
+      // Best effort: if it stays, its reader finds pages that do not add up, and says so.
+      await options.store.delete([file], { signal: options.signal }).catch(() => {});
+    }
+    throw error;
+  }
+  return outcome;
+}
+
+async function put(options: UploadOptions): Promise<"created" | "repeated"> {
+  const { store, file, content, signal } = options;
+  const ifAbsent = store.capabilities.conditionalCreate;
+  try {
+    const { timestampMs } = content.header;
+    await store.write(file, content.body, { createdAtMs: timestampMs, ifAbsent, signal });
+    return "created";
+  } catch (error) {
+    if (!isMillraceError(error, "storage/exists")) throw error;
+    const found = await fetchEnds(store, file, { sizeBytes: file.sizeBytes, signal });
+    if (sameEnds(found, content.ends)) return "repeated";
+    throw conflict(options, file, error);
+  }
+}
+
+async function checkFence(options: UploadOptions, fence: Fence): Promise<void> {
+  const { store, file, signal } = options;
+  for await (const found of store.list(0, { seek: nextTxid(fence.headTxid), signal })) {
+    if (sameFile(found, file) || fence.own.some((own) => sameFile(found, own))) continue;
+    if (fence.known.some((span) => contains(span, found))) continue;
+    throw conflict(options, found, undefined);
+  }
+}
+
+function conflict(options: UploadOptions, found: LtxFileId, cause: unknown): MillraceError {
+  const { name, file } = options;
+  const fileName = ltxFileName(found.minTxid, found.maxTxid);
+  return new MillraceError(
+    "ship/conflict",
+    `ship to "${name}": level ${found.level} file ${fileName} there is another writer's`,
+    {
+      op: "ship",
+      details: {
+        destination: name,
+        level: found.level,
+        minTxid: formatTxid(found.minTxid),
+        maxTxid: formatTxid(found.maxTxid),
+        wanted: `${file.level}/${ltxFileName(file.minTxid, file.maxTxid)}`,
+      },
+      hint: "let one process write to a destination; stop the other one, then restart this one",
+      cause,
+    },
+  );
+}
