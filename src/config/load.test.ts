@@ -1,0 +1,191 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { isMillraceError, type MillraceError } from "../errors.ts";
+import type { Config } from "./contract.ts";
+import { parseConfig } from "./load.ts";
+
+const CONTEXT = { source: "test.yml", env: {}, pid: 4711, cwd: "/srv", home: "/home-of-x" };
+
+function parse(text: string, env: Record<string, string> | undefined = {}): Config {
+  return parseConfig(text, { ...CONTEXT, env });
+}
+
+function refusal(text: string): MillraceError {
+  try {
+    parse(text);
+  } catch (error) {
+    if (isMillraceError(error, "config/invalid")) return error;
+    throw error;
+  }
+  return assert.fail(`accepted: ${text}`);
+}
+
+function database(lines: string): string {
+  return `dbs:\n  - path: /data/app.db\n    replica:\n      url: file:///backup\n${lines}`;
+}
+
+describe("parseConfig()", () => {
+  it("fills in every default", () => {
+    assert.deepEqual(parse(database("")), {
+      databases: [
+        {
+          path: "/data/app.db",
+          metaDir: undefined,
+          replica: { url: "file:///backup", syncIntervalMs: 1000 },
+          monitorIntervalMs: 1000,
+          checkpointIntervalMs: 60_000,
+          checkpointPages: 1000,
+          truncatePages: 121_359,
+          maxSyncWalBytes: 67_108_864,
+          busyTimeoutMs: 1000,
+          pageFormat: "block",
+        },
+      ],
+      exec: undefined,
+      logging: { level: "info", type: "text", stderr: false },
+      shutdownSyncTimeoutMs: 30_000,
+    });
+  });
+
+  it("reads every key", () => {
+    const config = parse(`
+exec: node app.js
+shutdown-sync-timeout: 5s
+sync-interval: 2s
+logging: { level: WARNING, type: json, stderr: yes }
+dbs:
+  - path: sqlite://~/a.db
+    meta-path: meta
+    monitor-interval: 250ms
+    checkpoint-interval: 0
+    min-checkpoint-page-count: 10
+    truncate-page-n: 0
+    max-sync-wal-bytes: 0
+    busy-timeout: 1m30s
+    page-format: frame
+    replicas:
+      - { type: file, path: "my backup", name: old }
+  - path: b.db
+    replica: { url: "memory:x", sync-interval: 20ms }
+`);
+    assert.deepEqual(config.logging, { level: "warn", type: "json", stderr: true });
+    assert.deepEqual([config.exec, config.shutdownSyncTimeoutMs], ["node app.js", 5000]);
+    assert.deepEqual(config.databases[0], {
+      path: "/home-of-x/a.db",
+      metaDir: "/srv/meta",
+      replica: { url: "file:///srv/my%20backup", syncIntervalMs: 2000 },
+      monitorIntervalMs: 250,
+      checkpointIntervalMs: 0,
+      checkpointPages: 10,
+      truncatePages: 121_359,
+      maxSyncWalBytes: Number.MAX_SAFE_INTEGER,
+      busyTimeoutMs: 90_000,
+      pageFormat: "frame",
+    });
+    assert.deepEqual(config.databases[1]?.replica, { url: "memory:x", syncIntervalMs: 20 });
+  });
+
+  it("accepts a file that says nothing", () => {
+    for (const text of ["", "# nothing\n", "{}"]) assert.deepEqual(parse(text).databases, []);
+  });
+
+  it("expands variables, unless told not to", () => {
+    const text = database("exec: echo $A ${B} $$A $UNSET. $PID");
+    assert.equal(parse(text, { A: "one", B: "two" }).exec, "echo one two $A . 4711");
+    assert.equal(
+      parseConfig(text, { ...CONTEXT, env: undefined }).exec,
+      "echo $A ${B} $$A $UNSET. $PID",
+    );
+  });
+
+  it("refuses bare numbers as durations and says why [T8]", () => {
+    const { message } = refusal(database("    monitor-interval: 10\n"));
+    assert.equal(
+      message,
+      'read config "test.yml": line 5: dbs[0].monitor-interval: a duration needs a unit: ' +
+        'write "10s" for seconds or "10ms" for milliseconds (got 10)',
+    );
+  });
+
+  it("names the line and the nearest key for an unknown one", () => {
+    const { message } = refusal(database("    chekpoint-interval: 1s\n"));
+    assert.match(message, /line 5: unknown key "dbs\[0\]\.chekpoint-interval" in a database/);
+    assert.match(message, /did you mean "checkpoint-interval"\?/);
+    assert.match(refusal("dbz: []").message, /line 1: unknown key "dbz".*did you mean "dbs"\?/);
+  });
+
+  it("says which of Litestream's keys this version does not have", () => {
+    const { message } = refusal(`
+addr: ":9090"
+levels: [{ interval: 30s }]
+dbs:
+  - path: a.db
+    restore-if-db-not-exists: true
+    replica: { url: "file:///b", retention: 1h, part-size: 5MB }
+`);
+    for (const wanted of [
+      'line 2: "addr" is not supported in this version',
+      'line 3: "levels" is not supported in this version',
+      'line 6: "dbs[0].restore-if-db-not-exists" is not supported in this version',
+      'line 7: unknown key "dbs[0].replica.retention" in a replica',
+      'line 7: "dbs[0].replica.part-size" is not supported in this version',
+    ]) {
+      assert.ok(message.includes(wanted), `${wanted} in ${message}`);
+    }
+  });
+
+  for (const [what, text, wanted] of [
+    ["broken YAML", "dbs: [", /line \d/],
+    ["a scalar", "hello", /wanted keys and values/],
+    ["a list of the wrong kind", "dbs: 5", /line 1: dbs: wanted a list of databases/],
+    ["a database without a path", "dbs: [{replica: {url: 'file:///b'}}]", /needs a "path"/],
+    ["a database without a replica", "dbs: [{path: a}]", /needs a "replica"/],
+    ["a replica without a place", "dbs: [{path: a, replica: {}}]", /needs a "url" or a "path"/],
+    [
+      "a URL as a path",
+      "dbs: [{path: a, replica: {path: 's3://b'}}]",
+      /is a URL: write it as "url"/,
+    ],
+    [
+      "both a URL and a path",
+      "dbs: [{path: a, replica: {path: b, url: 'file:///c'}}]",
+      /not together with "url"/,
+    ],
+    [
+      "two replicas",
+      "dbs: [{path: a, replicas: [{url: 'file:///c'}, {url: 'file:///d'}]}]",
+      /wanted exactly one replica \(got 2\)/,
+    ],
+    [
+      "a type of later versions",
+      "dbs: [{path: a, replica: {type: s3, path: b}}]",
+      /type "s3" are not supported in this version/,
+    ],
+    [
+      "the same database twice",
+      "dbs: [{path: a, replica: {path: b}}, {path: ./a, replica: {path: c}}]",
+      /dbs\[1\]\.path: the same database as dbs\[0\]/,
+    ],
+    [
+      "two databases in one replica",
+      "dbs: [{path: a, replica: {path: b}}, {path: c, replica: {path: b}}]",
+      /the same replica as dbs\[0\]: each database needs its own/,
+    ],
+    ["an unknown log type", "logging: {type: pretty}", /wanted one of text, json \(got "pretty"\)/],
+    ["an unknown level", "logging: {level: loud}", /wanted one of trace, debug/],
+    ["a blank command", 'exec: "  "', /exec: the command is empty/],
+    ["a negative duration", "shutdown-sync-timeout: -1s", /must not be negative/],
+    ["a zero interval", "sync-interval: 0s", /must be greater than zero/],
+    ["a text as a flag", "logging: {stderr: maybe}", /wanted true or false/],
+    ["no duration at all", "sync-interval: soon", /wanted a duration such as "1s"/],
+  ] as const) {
+    it(`refuses ${what}`, () => {
+      assert.match(refusal(text).message, wanted);
+    });
+  }
+
+  it("reports every problem at once", () => {
+    const { message } = refusal("sync-interval: 5\nexcec: x\nlogging: {level: loud}\n");
+    assert.equal(message.split("\n").length, 4);
+  });
+});
