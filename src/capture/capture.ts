@@ -4,7 +4,7 @@
  *
  * Synchronous: every method returns when its work is done. Who calls it, and when, is the worker's matter.
  */
-import type { Txid } from "../base/ids.ts";
+import { NO_TXID, type Txid } from "../base/ids.ts";
 import type { Clock } from "../base/clock.ts";
 import { MillraceError, toErrorRecord, toMillraceError } from "../errors.ts";
 import type { Kernel } from "../kernel/kernel.ts";
@@ -32,6 +32,8 @@ export class Capture implements Disposable {
   readonly #meta: MetaPaths;
   #lock: Disposable;
   #line: Line;
+  /** The highest TXID that was told of, by level. */
+  readonly #announced = new Map<number, Txid>();
   #state: CaptureState | undefined;
   #attached: { readonly file: DatabaseFile; readonly source: Source } | undefined;
   #owed: Owed | undefined;
@@ -69,13 +71,35 @@ export class Capture implements Disposable {
 
   #openLine(): Line {
     const { files } = this.#context;
+    using stack = new DisposableStack();
     this.#state = loadState(files, this.#meta.state);
-    const line = new Line(files, this.#meta, { pageFormat: this.#options.pageFormat });
+    const line = stack.use(new Line(files, this.#meta, { pageFormat: this.#options.pageFormat }));
     const problem = line.recover(this.#state);
     this.#owed = this.#state?.owed;
-    if (problem !== undefined)
-      this.#owed = { kind: this.#owed?.kind === "boundary" ? "boundary" : "full", reason: problem };
+    if (problem !== undefined) this.#owed = this.#fullCopyOwed(problem);
+    for (const file of line.localFiles()) this.#announced.set(file.level, file.maxTxid);
+    stack.move();
     return line;
+  }
+
+  #fullCopyOwed(reason: string): Owed {
+    return { kind: this.#owed?.kind === "boundary" ? "boundary" : "full", reason };
+  }
+
+  /** After a failed write: finds out what became of it, and tells of files that nobody was told of. */
+  #reload(): void {
+    const problem = this.#line.recover(this.#state);
+    if (problem !== undefined) this.#owed = this.#fullCopyOwed(problem);
+    for (const file of this.#line.localFiles()) {
+      if (file.maxTxid > (this.#announced.get(file.level) ?? NO_TXID)) {
+        this.#emit({ type: "ltx", ...this.#line.describe(file) });
+      }
+    }
+  }
+
+  #emit(event: CaptureEvent): void {
+    if (event.type === "ltx") this.#announced.set(event.level, event.maxTxid);
+    this.#context.emit(event);
   }
 
   get txid(): Txid {
@@ -127,6 +151,7 @@ export class Capture implements Disposable {
 
   #step(): void {
     this.#checkMetaDir();
+    if (this.#line.stale) this.#reload();
     this.#checkMoved();
     if (this.#attached === undefined && !this.#attach()) return;
     const source = this.#attached?.source;
@@ -163,7 +188,7 @@ export class Capture implements Disposable {
       this.#enter("missing", `no file at "${this.#options.path}"`);
       return;
     }
-    this.#context.emit({
+    this.#emit({
       type: "replaced",
       reason: `another file lies at "${this.#options.path}", or its journal mode changed`,
     });
@@ -201,12 +226,12 @@ export class Capture implements Disposable {
   }
 
   #sourceContext(): SourceContext {
-    const { files, clock, kernel, emit } = this.#context;
+    const { files, clock, kernel } = this.#context;
     return {
       files,
       clock,
       kernel,
-      emit,
+      emit: (event) => this.#emit(event),
       options: this.#options,
       line: this.#line,
       save: (record) => {
@@ -226,14 +251,14 @@ export class Capture implements Disposable {
   #enter(phase: CapturePhase, reason?: string): void {
     if (phase === this.#phase) return;
     this.#phase = phase;
-    this.#context.emit({ type: "phase", phase, reason });
+    this.#emit({ type: "phase", phase, reason });
   }
 
   #succeeded(): void {
     if (this.#error === undefined) return;
     this.#error = undefined;
     this.#failures = 0;
-    this.#context.emit({ type: "recovered" });
+    this.#emit({ type: "recovered" });
   }
 
   #failed(error: MillraceError): void {
@@ -241,7 +266,7 @@ export class Capture implements Disposable {
     this.#failures += 1;
     if (error.code.startsWith("sqlite/") && this.#attached === undefined)
       this.#enter("waiting", error.message);
-    this.#context.emit({
+    this.#emit({
       type: "failing",
       error: toErrorRecord(error),
       consecutive: this.#failures,

@@ -15,10 +15,10 @@ import {
 } from "../base/ids.ts";
 import { toMillraceError } from "../errors.ts";
 import { openKernel, type Kernel } from "../kernel/kernel.ts";
-import { FLAG_NO_CHECKSUM, HEADER_SIZE } from "../ltx/constants.ts";
-import { LtxDecoder } from "../ltx/decoder.ts";
+import { FLAG_NO_CHECKSUM } from "../ltx/constants.ts";
+import { LtxDecoder, readLtxHeader } from "../ltx/decoder.ts";
 import { LtxEncoder } from "../ltx/encoder.ts";
-import { decodeHeader, type LtxHeader } from "../ltx/header.ts";
+import type { LtxHeader } from "../ltx/header.ts";
 import { SNAPSHOT_LEVEL } from "../ltx/names.ts";
 import { RollingChecksum } from "../ltx/rolling-checksum.ts";
 import type { Files } from "../platform/files.ts";
@@ -82,6 +82,7 @@ export class Line implements Disposable {
   readonly #pageFormat: "block" | "frame";
   #position: LinePosition = EMPTY_POSITION;
   #trusted = false;
+  #stale = false;
 
   constructor(files: Files, meta: MetaPaths, options: { readonly pageFormat: "block" | "frame" }) {
     this.#files = new LocalFiles(files, meta);
@@ -102,6 +103,11 @@ export class Line implements Disposable {
   /** The table stands for exactly `position`; otherwise only a complete copy can go on. */
   get trusted(): boolean {
     return this.#trusted;
+  }
+
+  /** A write failed at some point between file and table: `recover` must look at what there is. */
+  get stale(): boolean {
+    return this.#stale;
   }
 
   /** Every local file that a destination may still need, level 0 first. */
@@ -130,15 +136,14 @@ export class Line implements Disposable {
     this.#position = position;
     problem ??= this.#bringForward(files);
     this.#trusted = problem === undefined && position.txid !== NO_TXID;
+    this.#stale = false;
     return problem;
   }
 
   #readHeader(file: LocalFile): LtxHeader | string {
     try {
       using source = this.#files.openSource(file.path);
-      const bytes = new Uint8Array(HEADER_SIZE);
-      const got = source.read(0, bytes);
-      const header = decodeHeader(bytes.subarray(0, got));
+      const header = readLtxHeader(source);
       if (header.databaseChecksum !== NO_CHECKSUM) return header;
       return `local file ${file.path} carries no database checksum`;
     } catch (error) {
@@ -186,12 +191,13 @@ export class Line implements Disposable {
   }
 
   /**
-   * Writes the next level 0 file, or nothing (`undefined`) when it would hold no page and not change the size.
-   * When it throws, nothing has changed, unless `complete`: then the table is empty.
+   * Writes the next level 0 file, or nothing (`undefined`) when it would hold no page and not change the size. When it
+   * throws, the line is `stale`: whether the file came to be is for `recover` to find out.
    */
   append(input: AppendInput): LineFile | undefined {
     const txid = nextTxid(this.#position.txid);
     const { pageSize } = input.kernel;
+    this.#stale = true;
     if (input.complete) {
       this.#trusted = false;
       this.#table.reset(pageSize);
@@ -202,33 +208,27 @@ export class Line implements Disposable {
       input,
     );
     const file = this.#write({ level: 0, minTxid: txid, maxTxid: txid }, input, delta);
-    if (file === undefined) return undefined;
-    // From here on the file is durable: the line has moved.
-    this.#position = {
-      txid,
-      pageSize,
-      commit: input.commit,
-      databaseChecksum: delta.databaseChecksum,
-    };
-    if (!delta.settle()) this.#apply(this.#pathOf(file));
-    this.#trusted = true;
-    if (input.complete) this.#table.settle(txid);
+    if (file !== undefined) {
+      const { databaseChecksum } = delta;
+      this.#position = { txid, pageSize, commit: input.commit, databaseChecksum };
+      if (!delta.settle()) this.#apply(this.#files.pathOf(file));
+      if (input.complete) this.#table.settle(txid);
+      this.#trusted = true;
+    }
+    this.#stale = false;
     return file;
   }
 
-  /** Writes a level 9 snapshot, every page of the present position, which `input.pages` must deliver. */
-  snapshot(input: Omit<AppendInput, "complete">): LineFile {
+  /**
+   * Writes a level 9 snapshot, every page of the present position, which `input.pages` must deliver. `undefined` when
+   * it is there already: a published file never changes.
+   */
+  snapshot(input: Omit<AppendInput, "complete">): LineFile | undefined {
+    const present = this.#files.list(SNAPSHOT_LEVEL);
+    if (present.some((file) => file.maxTxid === this.#position.txid)) return undefined;
     const sums = new ExactSum(this.#position.databaseChecksum);
     const range = { level: SNAPSHOT_LEVEL, minTxid: toTxid(1), maxTxid: this.#position.txid };
     return defined(this.#write(range, input, sums), "snapshot file");
-  }
-
-  #pathOf(file: {
-    readonly level: number;
-    readonly minTxid: Txid;
-    readonly maxTxid: Txid;
-  }): string {
-    return this.#files.pathOf(file);
   }
 
   #write(
@@ -261,6 +261,14 @@ export class Line implements Disposable {
     this.#table.reset(0);
     this.#position = { ...EMPTY_POSITION, txid };
     this.#trusted = false;
+  }
+
+  /** What `append` and `snapshot` would have returned for a local file. */
+  describe(file: LocalFile): LineFile {
+    using source = this.#files.openSource(file.path);
+    const { timestampMs } = readLtxHeader(source);
+    const { level, minTxid, maxTxid } = file;
+    return { level, minTxid, maxTxid, sizeBytes: source.sizeBytes, timestampMs, pageCount: 0 };
   }
 
   /** Deletes local files that every destination has, keeping the newest; `all` does not wait for a batch. */

@@ -38,16 +38,12 @@ export class PageTable implements Disposable {
   static open(files: Files, path: string): PageTable {
     const existing = files.stat("open page table", path) !== undefined;
     const fd = files.open("open page table", path, existing ? "r+" : "wx+", 0o600);
-    const bytes = new Uint8Array(HEADER_SIZE);
-    const view = new DataView(bytes.buffer);
-    const complete = files.read("read page table", fd, bytes, 0) === HEADER_SIZE;
-    const valid =
-      complete && view.getUint32(0, true) === MAGIC && view.getUint32(4, true) === VERSION;
-    const table = new PageTable(files, fd, {
-      base: valid ? toTxid(view.getBigUint64(8, true)) : NO_TXID,
-      pageSize: valid ? view.getUint32(16, true) : 0,
-    });
-    if (!valid) table.reset(0);
+    using stack = new DisposableStack();
+    stack.defer(() => files.close("close page table", fd));
+    const header = readHeader(files, fd);
+    const table = new PageTable(files, fd, header ?? { base: NO_TXID, pageSize: 0 });
+    if (header === undefined) table.reset(0);
+    stack.move();
     return table;
   }
 
@@ -143,6 +139,18 @@ export class PageTable implements Disposable {
   [Symbol.dispose](): void {
     this.#files.close("close page table", this.#fd);
   }
+}
+
+/** `undefined` when the file is no page table. */
+function readHeader(
+  files: Files,
+  fd: number,
+): { readonly base: Txid; readonly pageSize: number } | undefined {
+  const bytes = new Uint8Array(HEADER_SIZE);
+  const view = new DataView(bytes.buffer);
+  if (files.read("read page table", fd, bytes, 0) < HEADER_SIZE) return undefined;
+  if (view.getUint32(0, true) !== MAGIC || view.getUint32(4, true) !== VERSION) return undefined;
+  return { base: toTxid(view.getBigUint64(8, true)), pageSize: view.getUint32(16, true) };
 }
 
 interface Run {

@@ -54,9 +54,9 @@ export function resync(input: ResyncInput): LineFile | undefined {
 /**
  * Writes a level 9 snapshot of the line's present position. The image must be exactly that position. A page that
  * differs from the table was changed by no commit: the snapshot is given up with `capture/page-damage`, so the good
- * copy in the replica is never replaced by it.
+ * copy in the replica is never replaced by it. `undefined` when the snapshot is there already.
  */
-export function boundarySnapshot(input: Omit<ResyncInput, "complete">): LineFile {
+export function boundarySnapshot(input: Omit<ResyncInput, "complete">): LineFile | undefined {
   const { line, kernel, image, commit, header } = input;
   const damaged: Pgno[] = [];
   let damagedCount = 0;

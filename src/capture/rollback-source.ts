@@ -77,8 +77,8 @@ export class RollbackSource implements Source {
       const look = this.#look();
       const input = this.#input();
       const file = resync({ ...input, complete });
+      announce(this.#context, file);
       this.#save(boundary ? { kind: "boundary", reason: owed.reason } : undefined);
-      if (file !== undefined) announce(this.#context, file);
       if (boundary) {
         announce(this.#context, boundarySnapshot(input));
         this.#save(undefined);

@@ -95,6 +95,7 @@ export function sameFile(a: FileIdentity, b: FileIdentity): boolean {
   return a.dev === b.dev && a.ino === b.ino;
 }
 
-export function announce(context: SourceContext, file: LineFile): void {
-  context.emit({ type: "ltx", ...file });
+/** Tells of a file that is durable now, if there is one. */
+export function announce(context: SourceContext, file: LineFile | undefined): void {
+  if (file !== undefined) context.emit({ type: "ltx", ...file });
 }

@@ -235,11 +235,11 @@ export class WalSource implements Source {
       complete: false,
       pages: (write) => writeChunkPages(pages, write),
     });
+    announce(this.#context, file);
     this.#mark = { header, position: chunk.end };
     this.#restartable = false;
     this.#policy.captured();
     this.#save();
-    if (file !== undefined) announce(this.#context, file);
   }
 
   #save(owed?: Owed): void {
@@ -292,13 +292,13 @@ export class WalSource implements Source {
     const frozen = this.#freeze(inStep);
     const complete = owed.kind === "full" || !line.trusted || sizeBefore !== this.#kernel.pageSize;
     const file = inStep ? undefined : resync({ ...frozen, complete });
+    announce(this.#context, file);
     this.#mark = frozen.mark;
     this.#broken = undefined;
     const boundary =
       owed.kind === "boundary" ||
       (complete && txidBefore > 0n && sizeBefore !== 0 && sizeBefore !== this.#kernel.pageSize);
     this.#save(boundary ? { kind: "boundary", reason: owed.reason } : undefined);
-    if (file !== undefined) announce(this.#context, file);
     if (boundary) {
       announce(this.#context, boundarySnapshot(frozen));
       this.#save();

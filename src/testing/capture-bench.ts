@@ -90,7 +90,7 @@ export class CaptureBench implements Disposable {
   }
 
   start(): void {
-    this.#capture = this.open();
+    this.#capture ??= this.open();
     this.#capture.sync();
   }
 

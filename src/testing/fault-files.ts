@@ -37,6 +37,16 @@ export class FaultFiles {
     return this.#count;
   }
 
+  /** A `crash` has happened. */
+  get crashed(): boolean {
+    return this.#crashed;
+  }
+
+  /** A new process: everything works again. */
+  revive(): void {
+    this.#crashed = false;
+  }
+
   get files(): Files {
     return new Proxy(this.#inner, {
       get: (inner, name: keyof Files) => {
@@ -51,7 +61,8 @@ export class FaultFiles {
     const op = String(args[0]);
     if (this.#crashed) throw this.#error(op);
     const fault = this.#fault;
-    if (fault === undefined || this.#count++ !== fault.at) return method(...args);
+    const index = this.#count++;
+    if (fault === undefined || index !== fault.at) return method(...args);
     this.#fault = undefined;
     this.#crashed = fault.crash;
     this.failed = `${op} (${name} ${fault.moment})`;
