@@ -70,8 +70,8 @@ export class LocalLine implements LocalView, BoundedQueue, AsyncDisposable {
   #positionTxid: Txid;
   #releasedTxid: Txid = NO_TXID;
   #restarts = 0;
-  /** The newest file that the directory held when it was listed; `undefined` before. */
-  #listedTxid: Txid | undefined;
+  #announcedTxid: Txid = NO_TXID;
+  #isListed = false;
 
   constructor(options: LocalLineOptions) {
     this.#options = options;
@@ -128,10 +128,10 @@ export class LocalLine implements LocalView, BoundedQueue, AsyncDisposable {
 
   /** Lists the directory, once. Throws `fs/*`; then nothing was taken in. */
   load(): void {
-    if (this.#listedTxid !== undefined) return;
+    if (this.#isListed) return;
     const listed = this.#withoutParts(this.#list(0));
     const snapshots = this.#list(SNAPSHOT_LEVEL);
-    this.#listedTxid = listed.at(-1)?.maxTxid ?? NO_TXID;
+    this.#isListed = true;
     for (const file of [...listed, ...snapshots]) this.#insert(file);
     this.#bound.check();
   }
@@ -143,9 +143,10 @@ export class LocalLine implements LocalView, BoundedQueue, AsyncDisposable {
   announce(file: LocalFile): void {
     const { level, minTxid, maxTxid, sizeBytes } = file;
     if (this.#isKnown(file)) return;
-    if (level === 0 && maxTxid <= this.#positionTxid) {
-      // Before the listing, or written while it was made: the listing has it or will have it.
-      if (this.#listedTxid === undefined || maxTxid <= this.#listedTxid) return;
+    const newestTxid = this.#files.at(-1)?.maxTxid ?? NO_TXID;
+    if (level === 0 && maxTxid <= largerTxid(this.#announcedTxid, newestTxid)) {
+      // The first announcements may be about files that the listing had, and that are shipped already.
+      if (maxTxid > this.#announcedTxid) return;
       this.#options.logger.log("error", "capture went back on its line", {
         txid: maxTxid,
         position: this.#positionTxid,
@@ -153,6 +154,7 @@ export class LocalLine implements LocalView, BoundedQueue, AsyncDisposable {
       this.restart({ anchor: undefined });
     }
     this.#insert({ level, minTxid, maxTxid, sizeBytes });
+    if (level === 0) this.#announcedTxid = maxTxid;
     this.#bound.check();
     for (const consumer of this.#consumers) consumer.wake();
   }
@@ -166,7 +168,8 @@ export class LocalLine implements LocalView, BoundedQueue, AsyncDisposable {
     this.#anchor = options.anchor;
     this.#positionTxid = options.anchor?.txid ?? NO_TXID;
     this.#releasedTxid = NO_TXID;
-    this.#listedTxid = undefined;
+    this.#announcedTxid = NO_TXID;
+    this.#isListed = false;
     for (const consumer of this.#consumers) consumer.restarted();
   }
 

@@ -30,6 +30,8 @@ export interface LineMakerOptions {
   readonly pageSize?: number | undefined;
   /** Makes the pages of one line differ from those of another. */
   readonly seed?: number | undefined;
+  /** Pages that do not compress. */
+  readonly noise?: boolean | undefined;
 }
 
 export class LineMaker {
@@ -37,7 +39,8 @@ export class LineMaker {
   /** What the database held at each TXID that ended a file. */
   readonly history: Map<Txid, Image> = new Map();
   #pageSize: number;
-  #seed: number;
+  readonly #seed: number;
+  readonly #noise: boolean;
   #image = new Map<number, Uint8Array>();
   #txid: Txid = NO_TXID;
   #countPages = 0;
@@ -46,6 +49,7 @@ export class LineMaker {
     this.directory = options.directory;
     this.#pageSize = options.pageSize ?? 512;
     this.#seed = options.seed ?? 1;
+    this.#noise = options.noise ?? false;
     mkdirSync(join(this.directory, "0"), { recursive: true });
     mkdirSync(join(this.directory, "9"), { recursive: true });
   }
@@ -121,9 +125,15 @@ export class LineMaker {
   #newPage(pgno: number): Uint8Array {
     this.#countPages += 1;
     const page = new Uint8Array(this.#pageSize);
+    const view = new DataView(page.buffer);
     page.fill(pgno & 0xff);
-    new DataView(page.buffer).setUint32(0, this.#seed);
-    new DataView(page.buffer).setUint32(4, this.#countPages);
+    let state = this.#countPages;
+    for (let offset = 0; this.#noise && offset < page.length; offset += 4) {
+      state = Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x9e3779b9;
+      view.setInt32(offset, state);
+    }
+    view.setUint32(0, this.#seed);
+    view.setUint32(4, this.#countPages);
     return page;
   }
 
