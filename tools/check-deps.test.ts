@@ -53,6 +53,18 @@ describe("checkDeps()", () => {
     );
   });
 
+  it("lets a row with a star import everything", () => {
+    const table = {
+      ...TABLE,
+      rows: { ...TABLE.rows, lab: { imports: ["*"] } },
+    } satisfies DepsTable;
+    using tree = sampleTree({
+      ...GOOD,
+      "src/lab/l.ts": 'import { s } from "../store/store.ts";\nexport const l = s;\n',
+    });
+    assert.deepEqual(checkDeps(tree.root, table), []);
+  });
+
   it("reports a file outside those the table opens", () => {
     assertProblem(
       { "src/store/more.ts": 'import { h } from "../codec/header.ts";\nexport const m = h;\n' },

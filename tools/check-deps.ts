@@ -14,7 +14,7 @@ import { isTest, listFiles } from "./lib/files.ts";
 import { importsOf } from "./lib/scan.ts";
 
 export interface DepsRow {
-  /** Rows or single files this one may import. Every row may import itself. */
+  /** Rows or single files this one may import; `*` is everything. Every row may import itself. */
   readonly imports: readonly string[];
   /** `node:` modules this one may use, without the prefix; `*` stands for all but the fenced ones. */
   readonly node?: readonly string[];
@@ -100,7 +100,7 @@ function checkEdge(
   const target = rowOf(to, table);
   if (target === undefined || target === row || table.everyone.includes(target)) return [];
   const allowed = table.rows[row]?.imports ?? [];
-  const by = allowed.find((name) => name === to) ?? allowed.find((name) => name === target);
+  const by = [to, target, "*"].find((name) => allowed.includes(name));
   if (by === undefined) return [`${at}: ${row} may not import ${target} (src/${to})`];
   used.add(`${row} imports ${by}`);
   return [];

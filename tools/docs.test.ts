@@ -16,7 +16,7 @@ function read(path: string): string {
 
 /** The names in backquotes of a table cell, sorted. */
 function namesIn(cell: string | undefined): string[] {
-  const bare = /^[\w./-]+$/.exec(cell ?? "");
+  const bare = /^[\w./*-]+$/.exec(cell ?? "");
   if (bare !== null) return [bare[0]];
   return [...(cell ?? "").matchAll(/`([^`]+)`/g)].map((match) => match[1] ?? "").sort();
 }

@@ -96,7 +96,7 @@ describe("docs/formats/object-layout.md", () => {
   const page = join(FORMATS, "object-layout.md");
 
   it("has the levels of the code", () => {
-    const levels = tableUnder(page, "In a store").map((row) => row["Level"]);
+    const levels = tableUnder(page, "Levels").map((row) => row["Level"]);
     assert.deepEqual(levels, ["0", `1 to ${SNAPSHOT_LEVEL - 1}`, String(SNAPSHOT_LEVEL)]);
   });
 
