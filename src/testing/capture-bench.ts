@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import type { Txid } from "../base/ids.ts";
 import { Capture } from "../capture/capture.ts";
 import { DEFAULT_CAPTURE, type CaptureEvent, type CaptureOptions } from "../capture/contract.ts";
 import { openKernel } from "../kernel/kernel.ts";
@@ -118,13 +119,13 @@ export class CaptureBench implements Disposable {
   }
 
   /** The local line, applied file by file, equals the database byte for byte and adds up to its checksum. */
-  verify(): void {
+  verify(options: { readonly txid?: Txid | undefined } = {}): void {
     const replayed = replay(join(this.metaDir, "ltx", "0"));
     const expected = this.expected();
     assert.equal(replayed.image.length, expected.length, "size of the replica");
     assert.ok(Buffer.from(replayed.image).equals(expected), "replica equals the database");
     assert.equal(replayed.computed, replayed.recorded, "database checksum");
-    assert.equal(replayed.txid, this.capture.txid);
+    assert.equal(replayed.txid, options.txid ?? this.capture.txid);
   }
 
   [Symbol.dispose](): void {
