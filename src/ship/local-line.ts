@@ -62,6 +62,8 @@ export interface LineConsumer {
 export class LocalLine implements LocalView, BoundedQueue, AsyncDisposable {
   readonly #options: LocalLineOptions;
   readonly #bound: QueueBound;
+  readonly #maxQueueBytes: number;
+  readonly #maxQueueFiles: number;
   readonly #consumers = new Set<LineConsumer>();
   #files: LocalFile[] = [];
   #snapshots: LocalFile[] = [];
@@ -72,17 +74,21 @@ export class LocalLine implements LocalView, BoundedQueue, AsyncDisposable {
   #restarts = 0;
   #announcedTxid: Txid = NO_TXID;
   #isListed = false;
+  /** The newest file that the directory held when it was listed. */
+  #listedTxid: Txid = NO_TXID;
 
   constructor(options: LocalLineOptions) {
     this.#options = options;
     this.#anchor = options.anchor;
     this.#positionTxid = options.anchor?.txid ?? NO_TXID;
+    this.#maxQueueBytes = options.maxQueueBytes ?? DEFAULT_MAX_QUEUE_BYTES;
+    this.#maxQueueFiles = options.maxQueueFiles ?? DEFAULT_MAX_QUEUE_FILES;
     this.#bound = new QueueBound(this, {
       files: options.files,
       logger: options.logger,
       clock: options.clock,
-      maxBytes: options.maxQueueBytes ?? DEFAULT_MAX_QUEUE_BYTES,
-      maxFiles: options.maxQueueFiles ?? DEFAULT_MAX_QUEUE_FILES,
+      maxBytes: this.#maxQueueBytes,
+      maxFiles: this.#maxQueueFiles,
       onEvent: options.onEvent,
     });
   }
@@ -132,8 +138,8 @@ export class LocalLine implements LocalView, BoundedQueue, AsyncDisposable {
     const listed = this.#withoutParts(this.#list(0));
     const snapshots = this.#list(SNAPSHOT_LEVEL);
     this.#isListed = true;
+    this.#listedTxid = listed.at(-1)?.maxTxid ?? NO_TXID;
     for (const file of [...listed, ...snapshots]) this.#insert(file);
-    this.#bound.check();
   }
 
   /**
@@ -170,6 +176,7 @@ export class LocalLine implements LocalView, BoundedQueue, AsyncDisposable {
     this.#releasedTxid = NO_TXID;
     this.#announcedTxid = NO_TXID;
     this.#isListed = false;
+    this.#listedTxid = NO_TXID;
     for (const consumer of this.#consumers) consumer.restarted();
   }
 
@@ -198,6 +205,7 @@ export class LocalLine implements LocalView, BoundedQueue, AsyncDisposable {
       this.#snapshots.shift();
     }
     this.#options.onEvent?.({ type: "released", txid: released });
+    this.#bound.check();
   }
 
   /** Resolves when no merge is about to replace `file`; `undefined` when none is. */
@@ -207,19 +215,25 @@ export class LocalLine implements LocalView, BoundedQueue, AsyncDisposable {
 
   keptFiles(): ReadonlySet<LocalFile> {
     const kept = new Set<LocalFile>();
-    const keep = (releasedTxid: Txid | undefined): void => {
-      const next =
-        releasedTxid === undefined
-          ? this.#files[0]
-          : firstReaching(this.#files, nextTxid(releasedTxid));
-      if (next !== undefined) kept.add(next);
-    };
     for (const { releasedTxid, shipping } of this.#consumers) {
-      keep(releasedTxid);
       if (shipping !== undefined) kept.add(shipping);
+      const next =
+        releasedTxid === undefined ? undefined : firstReaching(this.#files, nextTxid(releasedTxid));
+      if (next !== undefined) kept.add(next);
+      if (releasedTxid === undefined) for (const file of this.#unknownFiles()) kept.add(file);
     }
-    if (this.#consumers.size === 0) keep(undefined);
     return kept;
+  }
+
+  /**
+   * Files that a destination may have under just these names, when it was not looked at yet: those of
+   * earlier processes. Merging them is safe, but can cost a snapshot; so it waits for twice the bound.
+   */
+  #unknownFiles(): readonly LocalFile[] {
+    const isExcessive =
+      this.#queueBytes > 2 * this.#maxQueueBytes || this.#files.length > 2 * this.#maxQueueFiles;
+    if (isExcessive) return this.#files.slice(0, 1);
+    return this.#files.filter((file) => file.maxTxid <= this.#listedTxid);
   }
 
   replace(parts: readonly LocalFile[], merged: LocalFile): void {
