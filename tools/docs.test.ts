@@ -35,6 +35,23 @@ describe("ARCHITECTURE.md", () => {
     assert.deepEqual(Object.fromEntries(shown), Object.fromEntries(wanted));
   });
 
+  it("has a test that quotes each invariant it lists", () => {
+    const tests = listFiles(ROOT).filter((path) => path.endsWith(".test.ts"));
+    const quoted = new Set(
+      tests.flatMap((path) =>
+        [...read(path).matchAll(/\[(C\d+(?:, C\d+)*)\]/g)].flatMap(([, names = ""]) =>
+          names.split(", "),
+        ),
+      ),
+    );
+    const listed = tableUnder(page, "Invariants of capture").map((row) => row[""] ?? "");
+    assert.equal(listed.length, 12);
+    assert.deepEqual(
+      listed.filter((name) => !quoted.has(name)),
+      [],
+    );
+  });
+
   it("shows who may use the fenced modules and packages", () => {
     const shown = tableUnder(page, "Fenced modules").map(
       (row) => [row["Module"], namesIn(row["Used by"])] as const,
