@@ -59,6 +59,8 @@ async function put(options: UploadOptions): Promise<"created" | "repeated"> {
   const { store, file, content, signal } = options;
   const ifAbsent = store.capabilities.conditionalCreate;
   try {
+    // Without conditional creates, looking first at least never overwrites what is there already.
+    if (!ifAbsent) await assertAbsent(options);
     const { timestampMs } = content.header;
     await store.write(file, content.body, { createdAtMs: timestampMs, ifAbsent, signal });
     return "created";
@@ -68,6 +70,17 @@ async function put(options: UploadOptions): Promise<"created" | "repeated"> {
     if (sameEnds(found, content.ends)) return "repeated";
     throw conflict(options, file, error);
   }
+}
+
+/** Throws `storage/exists` when the file is there. */
+async function assertAbsent({ store, file, signal }: UploadOptions): Promise<void> {
+  try {
+    await store.head(file, { signal });
+  } catch (error) {
+    if (isMillraceError(error, "storage/not-found")) return;
+    throw error;
+  }
+  throw new MillraceError("storage/exists", `write LTX file "${store.keyOf(file)}": it is there`);
 }
 
 async function checkFence(options: UploadOptions, fence: Fence): Promise<void> {
