@@ -2,7 +2,7 @@
  * The pages of one level 0 file: those that the chunk's transactions wrote, and those that came into being
  * without being written. SQLite may grow a database without writing every new page (a page allocated and freed
  * again); the replica must hold what the file will hold there: an older frame of the same WAL, else what lies
- * in the file. Source: replication-core spec 3.7 (growth fill), 7.1 no. 10.
+ * in the file. Source: benbjohnson/litestream@63225f1 `DB.sync`, which fills growth likewise.
  */
 import type { Pgno } from "../base/ids.ts";
 import type { Kernel } from "../kernel/kernel.ts";

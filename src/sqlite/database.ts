@@ -68,12 +68,3 @@ export function openConnection(path: string, options: { readonly readOnly: boole
     throw translateSqliteError(error, "open database", path);
   }
 }
-
-export function sqliteVersion(): string {
-  const connection = new DatabaseSync(":memory:");
-  try {
-    return String(connection.prepare("SELECT sqlite_version() AS version").get()?.["version"]);
-  } finally {
-    connection.close();
-  }
-}

@@ -18,6 +18,7 @@ import {
   type Connection,
   type Statement,
 } from "./database.ts";
+import { requireSafeSqlite } from "./version.ts";
 
 export type CheckpointMode = "PASSIVE" | "RESTART" | "TRUNCATE";
 
@@ -35,6 +36,8 @@ export interface WalSessionOptions {
   readonly clock: Clock;
   /** How long to fight for a lock before giving up with `sqlite/busy`. */
   readonly busyTimeoutMs: number;
+  /** What the library calls itself; for tests. */
+  readonly sqliteVersion?: string | undefined;
 }
 
 /** Pause between attempts at a lock: SQLite's own busy handler sleeps too long to win against busy writers. */
@@ -50,8 +53,9 @@ export class WalSession implements Disposable {
   #reader: Connection;
   #spare: Connection;
 
-  /** Opens all connections and begins the read transaction. */
+  /** Opens all connections and begins the read transaction. Throws `sqlite/vulnerable` before it touches anything. */
   constructor(options: WalSessionOptions) {
+    requireSafeSqlite(options.sqliteVersion ?? process.versions["sqlite"] ?? "unknown");
     this.#options = options;
     const opened: Connection[] = [];
     const open = (readOnly: boolean): Connection => {

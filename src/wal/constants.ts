@@ -1,7 +1,7 @@
 /**
  * Sizes and offsets of SQLite's write-ahead log, all integers big-endian.
  *
- * Source: sqlite.org/fileformat2.html section 4, "The Write-Ahead Log"; replication-core spec 3.1.
+ * Source: sqlite.org/fileformat2.html section 4, "The Write-Ahead Log".
  * docs/formats/wal.md is compared with these tables by a test.
  */
 

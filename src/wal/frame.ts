@@ -1,4 +1,4 @@
-/** One frame header of a WAL. Source: replication-core spec 3.1; sqlite.org/fileformat2.html section 4.1. */
+/** One frame header of a WAL. Source: sqlite.org/fileformat2.html section 4.1. */
 import { FRAME_HEADER_FIELDS as FIELD } from "./constants.ts";
 import type { WalSum } from "./header.ts";
 

@@ -1,7 +1,7 @@
 /**
  * The WAL header and the cumulative checksum that every frame continues.
  *
- * Source: replication-core spec 3.1 (litestream `WALReader.readHeader`, `WALChecksum`); SQLite's own
+ * Source: benbjohnson/litestream@63225f1 `WALReader.readHeader`, `WALChecksum`; SQLite's own
  * recovery (`walIndexRecover`) likewise takes a WAL with a foreign magic or page size as empty.
  */
 import { MillraceError } from "../errors.ts";

@@ -14,10 +14,15 @@ const dir = mkdtempSync(join(tmpdir(), "millrace-wal-"));
 after(() => rmSync(dir, { recursive: true }));
 
 /** A WAL that SQLite wrote: the bytes, and what its transactions were. */
-function realWal(options: { readonly pageSize: number; readonly statements: readonly string[] }): Uint8Array {
+function realWal(options: {
+  readonly pageSize: number;
+  readonly statements: readonly string[];
+}): Uint8Array {
   const path = join(dir, `${options.pageSize}-${Math.random()}.db`);
   const db = new DatabaseSync(path);
-  db.exec(`PRAGMA page_size = ${options.pageSize}; PRAGMA journal_mode = wal; PRAGMA wal_autocheckpoint = 0`);
+  db.exec(
+    `PRAGMA page_size = ${options.pageSize}; PRAGMA journal_mode = wal; PRAGMA wal_autocheckpoint = 0`,
+  );
   for (const sql of options.statements) db.exec(sql);
   const bytes = readFileSync(`${path}-wal`);
   db.close();
@@ -32,10 +37,19 @@ function reader(bytes: Uint8Array): WalRead {
   };
 }
 
-function scan(bytes: Uint8Array, options: { readonly maxBytes?: number; readonly endOffset?: number } = {}): WalChunk {
+function scan(
+  bytes: Uint8Array,
+  options: { readonly maxBytes?: number; readonly endOffset?: number } = {},
+): WalChunk {
   const header = parsed(bytes);
   const kernel = openKernel({ pageSize: header.pageSize });
-  return scanWal({ kernel, read: reader(bytes), header, from: startOfGeneration(header), ...options });
+  return scanWal({
+    kernel,
+    read: reader(bytes),
+    header,
+    from: startOfGeneration(header),
+    ...options,
+  });
 }
 
 function parsed(bytes: Uint8Array): WalHeader {
@@ -89,7 +103,7 @@ test("scanWal() cuts at commits when limited and goes on from there to the same 
   const commits = commitEnds(bytes);
   let from = startOfGeneration(header);
   let transactions = 0;
-  for (let limited = true; limited; ) {
+  for (let limited = true; limited;) {
     const chunk = scanWal({ kernel, read: reader(bytes), header, from, maxBytes: 1 });
     transactions += chunk.transactions;
     from = chunk.end;
@@ -104,7 +118,12 @@ test("scanWal() cuts at commits when limited and goes on from there to the same 
 test("scanWal() heeds the end offset and drops pages above the last commit", () => {
   const bytes = realWal({
     pageSize: 512,
-    statements: ["PRAGMA auto_vacuum = FULL", "CREATE TABLE t (v)", "INSERT INTO t VALUES (randomblob(50000))", "DELETE FROM t"],
+    statements: [
+      "PRAGMA auto_vacuum = FULL",
+      "CREATE TABLE t (v)",
+      "INSERT INTO t VALUES (randomblob(50000))",
+      "DELETE FROM t",
+    ],
   });
   const whole = scan(bytes);
   assert.ok([...whole.frames.keys()].every((pgno) => pgno <= whole.commit));
@@ -141,7 +160,8 @@ function commitEnds(bytes: Uint8Array): number[] {
   const { pageSize } = parsed(bytes);
   const ends: number[] = [];
   for (let at = WAL_HEADER_SIZE; at < bytes.length; at += frameSize(pageSize)) {
-    if (parseFrameHeader(bytes.slice(at, at + FRAME_HEADER_SIZE)).commit !== 0) ends.push(at + frameSize(pageSize));
+    if (parseFrameHeader(bytes.slice(at, at + FRAME_HEADER_SIZE)).commit !== 0)
+      ends.push(at + frameSize(pageSize));
   }
   return ends;
 }

@@ -5,8 +5,9 @@
  * The result keeps offsets, not page images, so a transaction larger than memory costs a few bytes a page.
  * Frames after the last commit are left for the next scan: their transaction may still be rolled back.
  *
- * Source: replication-core spec 3.1 (litestream `WALReader`, `pageMap`).
+ * Source: benbjohnson/litestream@63225f1 `WALReader.pageMap`; sqlite.org/fileformat2.html section 4.
  */
+import { rows } from "../base/bytes.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { FRAME_HEADER_SIZE, frameSize, WAL_HEADER_SIZE } from "./constants.ts";
 import { parseFrameHeader } from "./frame.ts";
@@ -89,7 +90,7 @@ class Scan {
     const { kernel, read, header, endOffset = Number.POSITIVE_INFINITY } = this.#options;
     const wanted = Math.min(kernel.batchPages * this.#frameSize, endOffset - this.#offset);
     if (wanted < this.#frameSize) return false;
-    const got = read(kernel.input.subarray(0, wanted), this.#offset);
+    const got = read(rows(kernel.input, 0, wanted), this.#offset);
     const complete = Math.floor(got / this.#frameSize);
     if (complete === 0) return false;
     const valid = this.#takeFrames(complete, header);
