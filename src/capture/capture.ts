@@ -4,13 +4,19 @@
  *
  * Synchronous: every method returns when its work is done. Who calls it, and when, is the worker's matter.
  */
-import { NO_TXID, type Txid } from "../base/ids.ts";
+import { formatTxid, NO_TXID, type Txid } from "../base/ids.ts";
 import type { Clock } from "../base/clock.ts";
 import { MillraceError, toErrorRecord, toMillraceError } from "../errors.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Files } from "../platform/files.ts";
 import { takeProcessLock } from "../sqlite/process-lock.ts";
-import type { CaptureEvent, CaptureOptions, CapturePhase, CaptureStatus } from "./contract.ts";
+import type {
+  CaptureEvent,
+  CaptureOptions,
+  CapturePhase,
+  CaptureStatus,
+  MoveRequest,
+} from "./contract.ts";
 import { Line } from "./line.ts";
 import { metaPaths, type MetaPaths } from "./meta-dir.ts";
 import { RollbackSource } from "./rollback-source.ts";
@@ -283,11 +289,19 @@ export class Capture implements Disposable {
     this.#owe({ kind: "boundary", reason });
   }
 
-  /** Goes on after `txid`, which the destination holds from somebody else, with a complete copy. */
-  moveTo(txid: Txid): void {
-    if (txid <= this.txid) return;
-    this.#line.moveTo(txid);
-    this.#owe({ kind: "full", reason: `the destination is ahead, at TXID ${txid}` });
+  /**
+   * Leaves the present line: goes on after `txid` (or after the local TXID, if that is higher) with a complete copy, because
+   * the destination holds something else up to there. A snapshot 1-N comes with it when asked for, or when the
+   * destination would otherwise have a hole.
+   */
+  moveTo({ txid, snapshot }: MoveRequest): void {
+    const last = txid > this.txid ? txid : this.txid;
+    const kind = snapshot || last !== txid ? "boundary" : "full";
+    this.#line.moveTo(last);
+    this.#owe({
+      kind,
+      reason: `the destination holds another line up to TXID ${formatTxid(txid)}`,
+    });
   }
 
   #owe(owed: Owed): void {

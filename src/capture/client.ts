@@ -7,7 +7,7 @@ import { defined } from "../base/assert.ts";
 import type { Txid } from "../base/ids.ts";
 import { fromErrorRecord, MillraceError } from "../errors.ts";
 import { siblingModule } from "../platform/sibling.ts";
-import type { CaptureEvent, CaptureOptions, CaptureStatus } from "./contract.ts";
+import type { CaptureEvent, CaptureOptions, CaptureStatus, MoveRequest } from "./contract.ts";
 import type {
   CallMessage,
   CallName,
@@ -127,9 +127,9 @@ export class CaptureHandle {
     return this.#thread.call(this.path, "requireBoundary", reason);
   }
 
-  /** The destination is ahead: go on after `txid`. */
-  moveTo(txid: Txid): Promise<undefined> {
-    return this.#thread.call(this.path, "moveTo", txid);
+  /** The destination holds another line: go on after it. */
+  moveTo(request: MoveRequest): Promise<undefined> {
+    return this.#thread.call(this.path, "moveTo", request);
   }
 
   /** Every destination holds everything up to `durable`. */

@@ -298,12 +298,22 @@ test("[C6] what is owed survives a restart", () => {
 
 test("moveTo() goes on after the destination's TXID with a complete copy", () => {
   using bench = running();
-  bench.capture.moveTo(toTxid(1000));
+  bench.capture.moveTo({ txid: toTxid(1000), snapshot: false });
   bench.sync();
   assert.equal(bench.capture.txid, 1001n);
   bench.app.exec(INSERT);
   bench.sync();
   assert.equal(bench.capture.txid, 1002n);
+});
+
+test("moveTo() past a destination that is behind but different leaves no hole there", () => {
+  using bench = running();
+  const { txid } = bench.capture;
+  bench.capture.moveTo({ txid: toTxid(1), snapshot: false });
+  bench.sync();
+  assert.equal(bench.capture.txid, txid + 1n);
+  const snapshot = bench.events.findLast((event) => event.type === "ltx");
+  assert.ok(snapshot?.type === "ltx" && snapshot.level === 9 && snapshot.maxTxid === txid + 1n);
 });
 
 test("release() deletes what every destination has, and a restart still goes on", () => {

@@ -85,3 +85,11 @@ export interface CaptureStatus {
   readonly walBytes: number;
   readonly error?: ErrorRecord | undefined;
 }
+
+/** Where the line goes on when the destination holds another one. */
+export interface MoveRequest {
+  /** The highest TXID in the destination. */
+  readonly txid: Txid;
+  /** The destination also needs a snapshot 1-N. */
+  readonly snapshot: boolean;
+}

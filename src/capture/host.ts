@@ -52,7 +52,7 @@ export class CaptureHost implements Disposable {
     status: (key) => this.#guest(key).capture.status(),
     requireBoundary: (key, reason) =>
       this.#later(key, (capture) => capture.requireBoundary(reason)),
-    moveTo: (key, txid) => this.#later(key, (capture) => capture.moveTo(txid)),
+    moveTo: (key, request) => this.#later(key, (capture) => capture.moveTo(request)),
     release: (key, durable) => {
       this.#guest(key).capture.release(durable);
       return undefined;

@@ -1,7 +1,7 @@
 /** What the capture thread is asked and what it answers: one entry a call. All of it survives structured clone. */
 import type { Txid } from "../base/ids.ts";
 import type { ErrorRecord } from "../errors.ts";
-import type { CaptureEvent, CaptureOptions, CaptureStatus } from "./contract.ts";
+import type { CaptureEvent, CaptureOptions, CaptureStatus, MoveRequest } from "./contract.ts";
 
 export interface LocalFileRecord {
   readonly level: number;
@@ -17,9 +17,9 @@ export interface CaptureCalls {
   };
   /** Captures everything committed before the call; answers the TXID that holds it. */
   sync: { readonly argument: undefined; readonly result: Txid };
-  status: { readonly argument: undefined; readonly result: CaptureStatus };
+  status: { readonly argument: undefined; readonly result: CaptureStatus; MoveRequest };
   requireBoundary: { readonly argument: string; readonly result: undefined };
-  moveTo: { readonly argument: Txid; readonly result: undefined };
+  moveTo: { readonly argument: MoveRequest; readonly result: undefined };
   release: { readonly argument: Txid; readonly result: undefined };
   /** Captures once more and lets go of the database. */
   remove: { readonly argument: undefined; readonly result: Txid };
