@@ -17,7 +17,7 @@ export interface CaptureCalls {
   };
   /** Captures everything committed before the call; answers the TXID that holds it. */
   sync: { readonly argument: undefined; readonly result: Txid };
-  status: { readonly argument: undefined; readonly result: CaptureStatus; MoveRequest };
+  status: { readonly argument: undefined; readonly result: CaptureStatus };
   requireBoundary: { readonly argument: string; readonly result: undefined };
   moveTo: { readonly argument: MoveRequest; readonly result: undefined };
   release: { readonly argument: Txid; readonly result: undefined };
