@@ -39,7 +39,7 @@ export class ConfigDocument {
 
   /** The document as plain values; `null` when it is empty. */
   get value(): unknown {
-    return this.#document.toJS();
+    return this.#document.toJS() as unknown;
   }
 
   /** The line of the value at `place`, or of the nearest place around it. */

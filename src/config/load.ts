@@ -6,6 +6,7 @@
  */
 import { pathToFileURL } from "node:url";
 import { defined } from "../base/assert.ts";
+import { withoutUndefined } from "../base/objects.ts";
 import { MillraceError } from "../errors.ts";
 import type { Config, DatabaseConfig, ReplicaConfig } from "./contract.ts";
 import { ConfigDocument, formatPlace, type Place, type Problem } from "./document.ts";
@@ -97,7 +98,7 @@ function build(file: ConfigFile, context: ConfigContext, complain: Complain): Co
   refuseDoubles(databases, complain);
   const { exec } = file;
   if (exec !== undefined && exec.trim() === "") complain(["exec"], "the command is empty");
-  const { level, type, stderr } = { ...DEFAULT_LOGGING, ...withoutUndefined(file.logging ?? {}) };
+  const { level, type, stderr } = { ...DEFAULT_LOGGING, ...withoutUndefined(file.logging) };
   return {
     databases,
     exec,
@@ -192,11 +193,4 @@ function refuseDoubles(databases: readonly DatabaseConfig[], complain: Complain)
     paths.set(path, samePath ?? index);
     urls.set(replica.url, sameUrl ?? index);
   }
-}
-
-function withoutUndefined<T extends object>(
-  options: T,
-): { [K in keyof T]: Exclude<T[K], undefined> } {
-  const entries = Object.entries(options).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(entries) as { [K in keyof T]: Exclude<T[K], undefined> };
 }
