@@ -80,7 +80,7 @@ export interface KernelAbi {
   ): void;
   /** Advances the register in the slot over the bytes. */
   crc64(at: number, size: number): void;
-  /** Advances the register in the slot as if `high * 2^32 + low` zero bytes followed. */
+  /** Advances the register in the slot as if `high * 2^32 + low` zero bytes followed, less than 2^53. */
   crc64Shift(low: number, high: number): void;
   /** Fills checksums and page CRCs for pages whose numbers are in the table; sizes become 0. */
   pageChecksums(src: number, stride: number, count: number): void;
