@@ -96,6 +96,40 @@ test("[C3] an application's own checkpoints and attempts to restart the WAL cost
   assert.equal(bench.resyncs().length, 1);
 });
 
+test("[C7] an application that holds the write lock delays the checkpoint and nothing else", () => {
+  using bench = new CaptureBench({ checkpointPages: 5 });
+  bench.app.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, v)");
+  bench.start();
+  bench.app.exec("INSERT INTO t (v) VALUES (randomblob(40000)); BEGIN IMMEDIATE");
+  bench.sync();
+  const last = bench.events.findLast((event) => event.type === "checkpoint");
+  assert.ok(last?.type === "checkpoint" && !last.restarted);
+  assert.equal(bench.capture.status().error, undefined);
+  bench.app.exec("COMMIT");
+  bench.verify();
+});
+
+test("[C7] a reader of the application's delays the restart of the WAL and nothing else", () => {
+  using bench = new CaptureBench({ checkpointPages: 5 });
+  bench.app.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, v); INSERT INTO t (v) VALUES (1)");
+  bench.start();
+  const reader = new DatabaseSync(bench.path);
+  reader.exec("BEGIN");
+  reader.prepare("SELECT count(*) FROM t").get();
+  for (let round = 0; round < 5; round++) {
+    bench.app.exec("INSERT INTO t (v) VALUES (randomblob(40000))");
+    bench.sync();
+  }
+  assert.ok(bench.events.every((event) => event.type !== "checkpoint" || !event.restarted));
+  bench.verify();
+  reader.exec("COMMIT");
+  bench.app.exec("INSERT INTO t (v) VALUES (randomblob(40000))");
+  bench.sync();
+  assert.ok(bench.events.some((event) => event.type === "checkpoint" && event.restarted));
+  bench.verify();
+  reader.close();
+});
+
 test("VACUUM, shrinking and growing again are followed exactly [C10]", () => {
   using bench = new CaptureBench({
     checkpointPages: 50,

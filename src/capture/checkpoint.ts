@@ -38,6 +38,8 @@ export interface CheckpointReport {
 /** How long to try again while another checkpointer, usually the application's own, is at work. */
 const PASSIVE_PATIENCE_MS = 20;
 const LOCKED_PATIENCE_MS = 5;
+/** How long to fight for the write lock; an application that holds it longer gets its checkpoint later. */
+const LOCK_PATIENCE_MS = 100;
 /** A tail of this many frames is short enough to be copied under the write lock. */
 const SHORT_TAIL_FRAMES = 64;
 const ROUNDS = 4;
@@ -60,7 +62,7 @@ export function runCheckpoint(
     if (copiedFrames < logFrames) break;
   }
   let lockHeldMs = 0;
-  const restartable = session.withWriteLock(() => {
+  const restartable = session.tryWithWriteLock(LOCK_PATIENCE_MS, () => {
     const locked = clock.monotonic();
     if (!target.capture()) return false;
     target.advance();
@@ -76,7 +78,7 @@ export function runCheckpoint(
     return complete;
   });
   const restarted =
-    restartable && !session.checkpoint(options.truncate ? "TRUNCATE" : "RESTART").busy;
+    restartable === true && !session.checkpoint(options.truncate ? "TRUNCATE" : "RESTART").busy;
   const { frames, copied } = session.committed();
   return {
     restarted,

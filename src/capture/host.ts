@@ -82,7 +82,9 @@ export class CaptureHost implements Disposable {
       random,
       intervalMs: options.syncIntervalMs,
       run: () => {
-        if (capture.pending()) capture.sync();
+        if (!capture.pending()) return false;
+        capture.sync();
+        return true;
       },
     });
     this.#guests.set(key, { capture, options, pacer });
@@ -163,7 +165,7 @@ export class CaptureHost implements Disposable {
 
   #look({ capture, options, pacer }: Guest): void {
     this.#watch(dirname(options.path));
-    pacer.hint();
+    pacer.look();
     try {
       capture.maintain();
     } catch {

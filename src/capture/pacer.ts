@@ -1,27 +1,41 @@
 /**
  * When to capture [architecture 4, leading edge]: at once after a pause, and not more often than the interval while
  * commits keep coming. After a failure it waits longer and longer, up to a limit.
+ *
+ * A look that finds nothing costs the next commit nothing: only captures count for the interval. A notification may
+ * come before its commit can be seen, because SQLite writes the log, perhaps flushes it, and then publishes
+ * the commit in shared memory, which nobody is notified of. So after a hint that led to nothing a few more looks follow.
  */
 import { Backoff } from "../base/backoff.ts";
 import type { Clock, Random } from "../base/clock.ts";
 
 const MAX_BACKOFF_MS = 60_000;
 const MIN_BACKOFF_MS = 100;
+/** Pauses before the looks that follow a hint; what takes longer than all of them is found by the rhythm. */
+const DOUBT_MS = [1, 2, 4, 8, 16, 32, 64];
+/** A transaction larger than SQLite's cache notifies of every write: looks are at least this far apart. */
+const MIN_GAP_MS = 1;
 
 export class Pacer implements Disposable {
   readonly #clock: Clock;
   readonly #intervalMs: number;
-  readonly #run: () => void;
+  readonly #run: () => boolean;
   readonly #backoff: Backoff;
   #notBefore = 0;
-  #timer: Disposable | undefined;
+  #lastLook = Number.NEGATIVE_INFINITY;
+  /** Looks since the last hint. */
+  #doubts = DOUBT_MS.length;
+  #timer: { readonly dueMs: number; readonly handle: Disposable } | undefined;
 
-  /** `run` captures; it reports failure by throwing, after having told whoever must know. */
+  /**
+   * `run` looks and captures what there is; it returns whether there was anything, and reports failure by throwing,
+   * after having told whoever must know.
+   */
   constructor(options: {
     readonly clock: Clock;
     readonly random: Random;
     readonly intervalMs: number;
-    readonly run: () => void;
+    readonly run: () => boolean;
   }) {
     this.#clock = options.clock;
     this.#intervalMs = options.intervalMs;
@@ -30,30 +44,50 @@ export class Pacer implements Disposable {
     this.#backoff = new Backoff({ initialMs, maxMs: MAX_BACKOFF_MS, random: options.random });
   }
 
-  /** Something may have been committed. */
+  /** Something was written and may be committed now or in a moment. */
   hint(): void {
-    if (this.#timer !== undefined) return;
-    const delayMs = this.#notBefore - this.#clock.monotonic();
+    this.#doubts = 0;
+    this.#at(Math.max(this.#notBefore, this.#lastLook + MIN_GAP_MS));
+  }
+
+  /** Looks once, unless a look is due anyway. */
+  look(): void {
+    if (this.#timer === undefined) this.#at(this.#notBefore);
+  }
+
+  #at(dueMs: number): void {
+    if (this.#timer !== undefined && this.#timer.dueMs <= dueMs) return;
+    this.#cancel();
+    const delayMs = dueMs - this.#clock.monotonic();
     if (delayMs <= 0) this.#fire();
-    else this.#timer = this.#clock.schedule(delayMs, () => this.#fire());
+    else this.#timer = { dueMs, handle: this.#clock.schedule(delayMs, () => this.#fire()) };
   }
 
   #fire(): void {
     this.#cancel();
     const started = this.#clock.monotonic();
+    this.#lastLook = started;
     try {
-      this.#run();
+      const captured = this.#run();
       this.#backoff.reset();
-      this.#notBefore = started + this.#intervalMs;
+      if (captured) this.#notBefore = started + this.#intervalMs;
+      else this.#doubt();
     } catch {
       // Reported by `run`; here it only means to wait before the next attempt.
       this.#notBefore = this.#clock.monotonic() + this.#backoff.next();
-      this.hint();
+      this.#at(this.#notBefore);
     }
   }
 
+  #doubt(): void {
+    const delayMs = DOUBT_MS[this.#doubts];
+    if (delayMs === undefined) return;
+    this.#doubts += 1;
+    this.#at(this.#clock.monotonic() + delayMs);
+  }
+
   #cancel(): void {
-    this.#timer?.[Symbol.dispose]();
+    this.#timer?.handle[Symbol.dispose]();
     this.#timer = undefined;
   }
 

@@ -21,7 +21,8 @@ export class RollbackSession implements Disposable {
       this.#run("read schema", "SELECT 1 FROM sqlite_schema LIMIT 1");
       return body();
     } finally {
-      this.#run("end read transaction", "ROLLBACK");
+      // SQLite has ended the transaction by itself after some errors.
+      if (this.#connection.isTransaction) this.#run("end read transaction", "ROLLBACK");
     }
   }
 

@@ -11,6 +11,7 @@
  * closed after it [C2]. Source: sqlite.org/wal.html; architecture C1–C3, C7, C11.
  */
 import type { Clock } from "../base/clock.ts";
+import { isMillraceError } from "../errors.ts";
 import {
   isBusy,
   openConnection,
@@ -99,6 +100,22 @@ export class WalSession implements Disposable {
    */
   withWriteLock<T>(body: () => T): T {
     this.#retryWhileBusy("take write lock", () => this.#writer.exec("BEGIN IMMEDIATE"));
+    return this.#locked(body);
+  }
+
+  /** The same for work that can wait: `undefined` when the lock is not to be had within `patienceMs`. */
+  tryWithWriteLock<T>(patienceMs: number, body: () => T): T | undefined {
+    try {
+      const op = "take write lock";
+      this.#retryWhileBusy(op, () => this.#writer.exec("BEGIN IMMEDIATE"), patienceMs);
+    } catch (error) {
+      if (isMillraceError(error, "sqlite/busy")) return undefined;
+      throw error;
+    }
+    return this.#locked(body);
+  }
+
+  #locked<T>(body: () => T): T {
     try {
       return body();
     } finally {
@@ -155,9 +172,13 @@ export class WalSession implements Disposable {
     });
   }
 
-  #retryWhileBusy(op: string, attempt: () => void): void {
-    const { clock, busyTimeoutMs } = this.#options;
-    const deadline = clock.monotonic() + busyTimeoutMs;
+  #retryWhileBusy(
+    op: string,
+    attempt: () => void,
+    patienceMs: number = this.#options.busyTimeoutMs,
+  ): void {
+    const { clock } = this.#options;
+    const deadline = clock.monotonic() + patienceMs;
     for (;;) {
       try {
         attempt();
