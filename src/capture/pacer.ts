@@ -1,5 +1,5 @@
 /**
- * When to capture [architecture 4, leading edge]: at once after a pause, and not more often than the interval while
+ * When to capture (leading edge): at once after a pause, and not more often than the interval while
  * commits keep coming. After a failure it waits longer and longer, up to a limit.
  *
  * A look that finds nothing costs the next commit nothing: only captures count for the interval. A notification may
