@@ -34,7 +34,8 @@ export interface DepsTable {
 interface Edge {
   readonly from: string;
   readonly to: string;
-  readonly line: number;
+  /** Loaded when needed: no cycle between files, but still one between folders. */
+  readonly lazy: boolean;
 }
 
 /** Returns one line for each violation; none means the tree keeps to its table. */
@@ -47,22 +48,22 @@ export function checkDeps(root: string, table: DepsTable): string[] {
     const row = rowOf(file, table);
     if (row === undefined) problems.push(`src/${file}: its folder is missing from tools/deps.json`);
     if (isTest(file)) continue;
-    for (const { specifier, line, byUrl } of importsOf(
+    for (const { specifier, line, kind } of importsOf(
       readFileSync(join(root, "src", file), "utf8"),
     )) {
       const at = `src/${file}:${line}`;
       if (!specifier.startsWith(".")) {
-        if (row !== undefined && !byUrl)
+        if (row !== undefined && kind !== "url")
           problems.push(...checkForeign(at, specifier, row, table, used));
         continue;
       }
       const to = resolveImport(file, specifier, files);
-      if (to === undefined && byUrl) continue;
+      if (to === undefined && kind === "url") continue;
       if (to === undefined)
         problems.push(`${at}: imports ${specifier}, which does not exist in src`);
       else if (isTest(to)) problems.push(`${at}: imports the test src/${to}`);
       else if (row !== undefined) {
-        if (!byUrl) edges.push({ from: file, to, line });
+        if (kind !== "url") edges.push({ from: file, to, lazy: kind === "lazy" });
         problems.push(...checkEdge(at, row, to, table, used));
       }
     }
@@ -149,13 +150,15 @@ function unused(table: DepsTable, used: ReadonlySet<string>, files: readonly str
 
 /** Cycles between files, then between rows, each as `a -> b -> a`. */
 function cycles(edges: readonly Edge[], table: DepsTable): string[] {
-  const byRow = edges.map(({ from, to, line }) => ({
+  const byRow = edges.map(({ from, to, lazy }) => ({
     from: rowOf(from, table) ?? from,
     to: rowOf(to, table) ?? to,
-    line,
+    lazy,
   }));
   return [
-    ...findCycles(edges).map((path) => `files import each other: ${path.join(" -> ")}`),
+    ...findCycles(edges.filter(({ lazy }) => !lazy)).map(
+      (path) => `files import each other: ${path.join(" -> ")}`,
+    ),
     ...findCycles(byRow).map((path) => `folders import each other: ${path.join(" -> ")}`),
   ];
 }

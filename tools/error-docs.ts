@@ -1,5 +1,5 @@
 /**
- * Renders the code table of src/errors.ts to docs/errors.md, so that the table is the documentation.
+ * Renders the code table of src/error-kinds.ts to docs/errors.md, so that the table is the documentation.
  *
  * Usage: node tools/error-docs.ts [--check]
  */
@@ -41,7 +41,7 @@ Every error that Millrace raises on purpose is a \`MillraceError\` with one of t
 changes its meaning: branch on \`error.code\` or \`error.retry\`, never on the message or the class. A command
 that fails ends with the exit status of its error, and \`--json\` prints the code.
 
-This page is rendered from \`src/errors.ts\` by \`npm run error-docs\`.`;
+This page is rendered from \`src/error-kinds.ts\` by \`npm run error-docs\`.`;
 
 function main(): void {
   const path = join(dirname(import.meta.dirname), "docs", "errors.md");
@@ -51,7 +51,7 @@ function main(): void {
     return;
   }
   if (existsSync(path) && readFileSync(path, "utf8") === wanted) return;
-  console.error('docs/errors.md differs from src/errors.ts: run "npm run error-docs"');
+  console.error('docs/errors.md differs from src/error-kinds.ts: run "npm run error-docs"');
   process.exitCode = 1;
 }
 

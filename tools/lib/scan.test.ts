@@ -42,15 +42,17 @@ describe("importsOf()", () => {
       'const d = await import("./d.ts");',
       'const e = new URL("./e.ts", import.meta.url);',
       '// import "./f.ts";',
+      'const g = siblingModule(import.meta.url, "g-worker");',
     ].join("\n");
     assert.deepEqual(
-      importsOf(text).map(({ specifier, line, byUrl }) => [specifier, line, byUrl]),
+      importsOf(text).map(({ specifier, line, kind }) => [specifier, line, kind]),
       [
-        ["./a.ts", 1, false],
-        ["./b.ts", 2, false],
-        ["./c.ts", 5, false],
-        ["./d.ts", 6, false],
-        ["./e.ts", 7, true],
+        ["./a.ts", 1, "static"],
+        ["./b.ts", 2, "static"],
+        ["./c.ts", 5, "static"],
+        ["./d.ts", 6, "lazy"],
+        ["./e.ts", 7, "url"],
+        ["./g-worker.ts", 9, "url"],
       ],
     );
   });

@@ -128,28 +128,31 @@ export function lineAt(text: string, offset: number): number {
 export interface ImportSite {
   readonly specifier: string;
   readonly line: number;
-  /** A runtime reference that is no import: a worker or child file named by URL. */
-  readonly byUrl: boolean;
+  /** `static` and `lazy` (`import()`) load a module; `url` names the file of a worker or child process. */
+  readonly kind: "static" | "lazy" | "url";
 }
 
-const STATIC_IMPORT = /\b(?:import|export)\b[^;"'()]*?\bfrom\s*["']([^"']+)["']/g;
-const BARE_IMPORT = /^\s*import\s*["']([^"']+)["']/gm;
-const DYNAMIC_IMPORT = /\bimport\s*\(\s*["']([^"']+)["']/g;
-const URL_REFERENCE = /["'](\.{1,2}\/[^"'\n]+\.(?:ts|js))["']/g;
+const IMPORT_FORMS: readonly { readonly kind: ImportSite["kind"]; readonly pattern: RegExp }[] = [
+  { kind: "static", pattern: /\b(?:import|export)\b[^;"'()]*?\bfrom\s*["']([^"']+)["']/g },
+  { kind: "static", pattern: /^\s*import\s*["']([^"']+)["']/gm },
+  { kind: "lazy", pattern: /\bimport\s*\(\s*["']([^"']+)["']/g },
+  { kind: "url", pattern: /["'](\.{1,2}\/[^"'\n]+\.(?:ts|js))["']/g },
+  { kind: "url", pattern: /\bsiblingModule\(\s*import\.meta\.url,\s*["']([^"']+)["']/g },
+];
 
-/** Every module that the text refers to: static and dynamic imports, type-only ones too, and file URLs. */
+/** Every module that the text refers to: static and lazy imports, type-only ones too, and file URLs. */
 export function importsOf(text: string): ImportSite[] {
   const { withLiterals } = scanSource(text);
   const sites: ImportSite[] = [];
   const seen = new Set<number>();
-  for (const pattern of [STATIC_IMPORT, BARE_IMPORT, DYNAMIC_IMPORT, URL_REFERENCE]) {
+  for (const { kind, pattern } of IMPORT_FORMS) {
     for (const match of withLiterals.matchAll(pattern)) {
-      const specifier = match[1] ?? "";
-      const offset = match.index + match[0].lastIndexOf(specifier);
+      const name = match[1] ?? "";
+      const offset = match.index + match[0].lastIndexOf(name);
       if (seen.has(offset)) continue;
       seen.add(offset);
-      const byUrl = pattern === URL_REFERENCE;
-      sites.push({ specifier, line: lineAt(withLiterals, offset), byUrl });
+      const specifier = match[0].startsWith("siblingModule") ? `./${name}.ts` : name;
+      sites.push({ specifier, line: lineAt(withLiterals, offset), kind });
     }
   }
   return sites.sort((a, b) => a.line - b.line);
