@@ -5,9 +5,10 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { toTxid, type Txid } from "../base/ids.ts";
 import { NO_FAULTS, seededFaults } from "../testing/fault-store-plan.ts";
+import { propertyOptions } from "../testing/property.ts";
 import { ShipHarness } from "../testing/ship-harness.ts";
 import { coverage } from "./span.ts";
 
@@ -150,7 +151,7 @@ describe("a line under random faults, damage and restarts", () => {
         if (ship.maker.txid > 0n) await ship.assertRestores();
         assert.equal(ship.shipper.position().durableTxid, ship.maker.txid);
       }),
-      { numRuns: Number(process.env["PROPERTY_RUNS"] ?? 60) },
+      propertyOptions(60),
     );
   });
 });

@@ -3,11 +3,12 @@ import assert from "node:assert/strict";
 import { copyFileSync, readdirSync, writeFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { toTxid } from "../base/ids.ts";
 import { nodeFiles, type Files } from "../platform/files.ts";
 import { FaultFiles } from "../testing/fault-files.ts";
 import { allFail, scriptedFaults } from "../testing/fault-store-plan.ts";
+import { propertyOptions } from "../testing/property.ts";
 import { Destination, nameOf, ShipHarness, until } from "../testing/ship-harness.ts";
 import { MERGE_FILES_MAX, planMerge } from "./queue-plan.ts";
 import type { LocalFile } from "./span.ts";
@@ -58,7 +59,7 @@ describe("planMerge()", () => {
       pageSizeOf: () => 512,
     });
     assert.deepEqual(gap?.map(nameOf), ["3", "4"]);
-    const many = planMerge(filesOf(new Array<number>(1000).fill(1)), {
+    const many = planMerge(filesOf(Array.from({ length: 1000 }, () => 1)), {
       isKept: () => false,
       pageSizeOf: () => 512,
     });
@@ -81,6 +82,7 @@ describe("planMerge()", () => {
         }
         assert.fail("a plan for ever");
       }),
+      propertyOptions(200),
     );
   });
 });

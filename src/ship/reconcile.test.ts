@@ -1,7 +1,7 @@
 /** The whole decision space of shipping, one line per case. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { NO_TXID, toChecksum, toTxid, type Txid } from "../base/ids.ts";
 import {
   afterUpload,

@@ -4,13 +4,13 @@ import { NO_TXID, type Txid } from "../base/ids.ts";
 interface Waiter {
   readonly txid: Txid;
   readonly resolve: () => void;
-  readonly reject: (reason: unknown) => void;
+  readonly reject: (reason: Error) => void;
 }
 
 export class TxidWaiters {
   readonly #waiters = new Set<Waiter>();
   #reached: Txid = NO_TXID;
-  #failure: { readonly error: unknown } | undefined;
+  #failure: Error | undefined;
 
   get reached(): Txid {
     return this.#reached;
@@ -27,8 +27,8 @@ export class TxidWaiters {
   }
 
   /** Fails everybody who waits or will wait for what is not durable yet. */
-  fail(error: unknown): void {
-    this.#failure = { error };
+  fail(error: Error): void {
+    this.#failure = error;
     for (const waiter of this.#waiters) waiter.reject(error);
     this.#waiters.clear();
   }
@@ -37,18 +37,18 @@ export class TxidWaiters {
   wait(txid: Txid, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     const { signal } = options;
     if (txid <= this.#reached) return Promise.resolve();
-    if (this.#failure !== undefined) return Promise.reject(this.#failure.error as Error);
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
     if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
     return new Promise((resolve, reject) => {
       const settle = (): void => signal?.removeEventListener("abort", onAbort);
       const waiter: Waiter = {
         txid,
         resolve: () => (settle(), resolve()),
-        reject: (reason) => (settle(), reject(reason as Error)),
+        reject: (reason) => (settle(), reject(reason)),
       };
       const onAbort = (): void => {
         this.#waiters.delete(waiter);
-        waiter.reject(signal?.reason);
+        waiter.reject(signal?.reason as Error);
       };
       this.#waiters.add(waiter);
       signal?.addEventListener("abort", onAbort, { once: true });

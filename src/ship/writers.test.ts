@@ -1,10 +1,11 @@
 /** [D8, 90] Two writers on one destination: one owns each TXID, the other is told. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { toTxid } from "../base/ids.ts";
 import { NO_FAULTS, seededFaults, type FaultPlan } from "../testing/fault-store-plan.ts";
 import { ManualClock } from "../testing/manual-clock.ts";
+import { propertyOptions } from "../testing/property.ts";
 import { Destination, nameOf, ShipHarness, until } from "../testing/ship-harness.ts";
 
 /** A second writer whose local line was lost. */
@@ -99,8 +100,9 @@ describe("a writer that returns from an outage with a merged queue", () => {
 
   test("and another that starts just then never both go on, whoever is faster", async () => {
     let outcomes = "";
+    const pace = fc.constantFrom(10, 20, 100);
     await fc.assert(
-      fc.asyncProperty(fc.nat(), fc.nat({ max: 30 }), async (seed, lead) => {
+      fc.asyncProperty(fc.nat(), fc.nat({ max: 30 }), pace, async (seed, lead, paceMs) => {
         const plan = (salt: number): FaultPlan =>
           seededFaults({ seed: seed + salt, rate: 0.9, kinds: ["delay"], maxDelayMs: 30 });
         await using first = new ShipHarness({ line: { maxQueueFiles: 4 } });
@@ -115,13 +117,13 @@ describe("a writer that returns from an outage with a merged queue", () => {
         const calm = async (): Promise<void> => {
           for (let turn = 0; turn < 4; turn += 1) await new Promise((r) => setImmediate(r));
         };
-        for (let time = 0; time < 1_500; time += 5) {
-          if (time === lead * 5) first.run();
+        for (let time = 0; time < 900; time += 10) {
+          if (time === lead * 10) first.run();
           await calm();
           answer(second);
-          if (time % 100 === 0 && time > 300) second.commit();
+          if (time % paceMs === 0 && second.maker.txid > 0n) second.commit();
           if (time % 70 === 0 && time > 300) first.commit();
-          clock.advance(5);
+          clock.advance(10);
         }
         await calm();
         const going = [first, second].filter((ship) => !ship.shipper.stopped);
@@ -134,7 +136,7 @@ describe("a writer that returns from an outage with a merged queue", () => {
         });
         assert.ok(matches, `TXID ${txid} restores to nobody's state`);
       }),
-      { numRuns: Number(process.env["PROPERTY_RUNS"] ?? 60) },
+      propertyOptions(25),
     );
     console.log(`who went on (1 the old, 2 the new writer, - none): ${outcomes}`);
   });

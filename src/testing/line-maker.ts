@@ -68,7 +68,7 @@ export class LineMaker {
     const size = options.commit ?? Math.max(this.#image.size, 4, ...(options.pages ?? []));
     const changed = new Set(options.pages ?? [1 + (Number(this.#txid) % size)]);
     for (let pgno = this.#image.size + 1; pgno <= size; pgno += 1) changed.add(pgno);
-    for (const pgno of [...this.#image.keys()]) if (pgno > size) this.#image.delete(pgno);
+    for (const pgno of this.#image.keys()) if (pgno > size) this.#image.delete(pgno);
     const pages = [...changed].filter((pgno) => pgno <= size).sort((a, b) => a - b);
     for (const pgno of pages) this.#image.set(pgno, this.#newPage(pgno));
     return this.#write(0, nextTxid(this.#txid), pages);
@@ -193,7 +193,7 @@ export function applyFiles(files: readonly Uint8Array[]): { txid: Txid; image: I
       }
     }
     decoder.finish();
-    for (const pgno of [...image.keys()]) if (pgno > commit) image.delete(pgno);
+    for (const pgno of image.keys()) if (pgno > commit) image.delete(pgno);
     const declared = decoder.header.databaseChecksum;
     const found = imageChecksum(image, pageSize);
     if (declared !== found) throw new Error(`TXID ${maxTxid} restores to other pages`);
