@@ -52,7 +52,8 @@ export const MAX_PAGE_SIZE = 65536;
 
 /** Whether SQLite has pages of `size` bytes: a power of two from 512 to 65,536. */
 export function isPageSize(size: number): boolean {
-  return size >= MIN_PAGE_SIZE && size <= MAX_PAGE_SIZE && (size & (size - 1)) === 0;
+  const inRange = Number.isInteger(size) && size >= MIN_PAGE_SIZE && size <= MAX_PAGE_SIZE;
+  return inRange && (size & (size - 1)) === 0;
 }
 
 /** Longest LZ4 block that `size` bytes can become. */

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import { type Pair, pairFor } from "../testing/kernel-pair.ts";
+import { propertyOptions } from "../testing/property.ts";
 import { sampleBytes } from "../testing/sample-pages.ts";
 import { DECODE_STOP, LZ4_MALFORMED, RESULT_SLOT, lz4BlockBound } from "./abi.ts";
 
@@ -84,7 +85,7 @@ test("lz4Decompress() does what the format says at every length, offset and capa
         pair.expectUntouchedBut(output, capacity);
       },
     ),
-    { numRuns: 3000 },
+    propertyOptions(3000),
   );
 });
 
@@ -142,7 +143,7 @@ test("decodePages() takes a legacy frame exactly when its blocks make one page",
       const stop = expectSameDecoding(pair, frame);
       assert.equal(stop, total === PAGE_SIZE ? DECODE_STOP.done : DECODE_STOP.badPayload);
     }),
-    { numRuns: 500 },
+    propertyOptions(500),
   );
 });
 

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import { BATCH_PAGES, type Pair, pairFor } from "../testing/kernel-pair.ts";
+import { propertyOptions } from "../testing/property.ts";
 import { SAMPLE_KINDS, SAMPLE_PAGE_SIZES, sampleBytes } from "../testing/sample-pages.ts";
 import { DECODE_STOP, LZ4_MALFORMED, RESULT_SLOT, lz4BlockBound } from "./abi.ts";
 
@@ -55,6 +56,7 @@ test("crc64() and crc64Shift() agree for any register, length and alignment", ()
         pair.expectSameSlot(RESULT_SLOT.crc, RESULT_SLOT.crc + 4);
       },
     ),
+    propertyOptions(200),
   );
 });
 
@@ -75,6 +77,7 @@ test("xxh32() agrees for any length and alignment", () => {
       const pair = pairFor(4096);
       pair.call((abi) => abi.xxh32(pair.layout.input + align, size) >>> 0);
     }),
+    propertyOptions(200),
   );
 });
 
@@ -100,7 +103,7 @@ test("lz4Compress() writes the same block, which both turn back into the same by
       pair.expectSame(output, size, "bytes");
       pair.expectUntouchedBut(output, size);
     }),
-    { numRuns: 300 },
+    propertyOptions(300),
   );
 });
 
@@ -122,7 +125,7 @@ test("lz4Decompress() agrees on damaged blocks and stays inside its capacity", (
         expectSameDecompression(pair, block, capacity);
       },
     ),
-    { numRuns: 1000 },
+    propertyOptions(1000),
   );
 });
 
@@ -131,7 +134,7 @@ test("lz4Decompress() agrees on arbitrary bytes", () => {
     fc.property(fc.uint8Array({ maxLength: 300 }), fc.nat(512), (block, capacity) => {
       expectSameDecompression(pairFor(512), block, capacity);
     }),
-    { numRuns: 3000 },
+    propertyOptions(3000),
   );
 });
 
@@ -184,7 +187,7 @@ test("encodePages() and pageChecksums() agree in every table, byte and register"
       pair.expectSameRows(pages.kinds.length);
       assert.ok(pair.wasm.range(layout.checksums, 24).equals(checksums));
     }),
-    { numRuns: 200 },
+    propertyOptions(200),
   );
 });
 
@@ -216,7 +219,7 @@ test("decodePages() agrees on good and damaged frames and stays inside its outpu
         }
       },
     ),
-    { numRuns: 800 },
+    propertyOptions(800),
   );
 });
 
@@ -238,7 +241,7 @@ test("hashFrames() advances the register as encoding the same pages did", () => 
         assert.deepEqual(found, wanted);
       }
     }),
-    { numRuns: 100 },
+    propertyOptions(100),
   );
 });
 
@@ -273,7 +276,7 @@ test("walSum() and walFrames() agree in both byte orders, whatever is damaged", 
         else assert.ok(held < BATCH_PAGES);
       },
     ),
-    { numRuns: 200 },
+    propertyOptions(200),
   );
 });
 
