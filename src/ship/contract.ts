@@ -49,12 +49,13 @@ export type ShipEvent =
       readonly maxTxid: Txid;
       readonly error: MillraceError;
     }
-  /** Capture should make a level 9 snapshot `1-N` with N at least `minTxid`, at its present position. */
+  /** Capture should make a level 9 snapshot `1-N` of its present position N, which is at least `minTxid`. */
   | { readonly type: "boundary-needed"; readonly reason: NeedReason; readonly minTxid: Txid }
   /**
    * The destination holds TXIDs that the local line has not reached, or reached otherwise. Capture should
-   * go on after `remoteMaxTxid` with a file that holds every page, and with a level 9 snapshot as well
-   * when `snapshotNeeded` or when its next TXID is not the one after.
+   * go on after the higher of `remoteMaxTxid` and its own TXID with a file that holds every page, and add
+   * a level 9 snapshot when `snapshotNeeded` or when its own TXID was the higher one. Files that it made
+   * before it heard are passed over.
    */
   | {
       readonly type: "remote-ahead";

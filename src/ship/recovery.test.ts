@@ -189,7 +189,6 @@ describe("d) a destination that is ahead", () => {
     assert.deepEqual(await second.settle(), { kind: "waiting" });
     assert.deepEqual(needs(second), [
       { type: "remote-ahead", remoteMaxTxid: 5n, localMaxTxid: 5n, snapshotNeeded: false },
-      { type: "boundary-needed", reason: "diverged", minTxid: 6n },
     ]);
     assert.equal(second.uploaded(), "");
     await ship.assertRestores();
@@ -197,6 +196,25 @@ describe("d) a destination that is ahead", () => {
     assert.deepEqual(await second.settle(), { kind: "idle" });
     assert.equal(second.uploaded(), "L9:1-7 7");
     await second.assertRestores();
+  });
+
+  test("capture that ran on before it heard is asked once, and moves past both", async () => {
+    await using ship = await shipped(5);
+    ship.maker.moveTo(toTxid(4));
+    ship.announce(ship.maker.whole());
+    await ship.restart();
+    assert.deepEqual(await ship.settle(), { kind: "waiting" });
+    ship.announce(ship.maker.commit(), ship.maker.commit());
+    ship.maker.moveTo(ship.maker.txid);
+    assert.deepEqual(await ship.settle(), { kind: "waiting" });
+    ship.announce(ship.maker.whole(), ship.maker.snapshot());
+    assert.deepEqual(await ship.settle(), { kind: "idle" });
+    assert.deepEqual(needs(ship), [
+      { type: "remote-ahead", remoteMaxTxid: 5n, localMaxTxid: 5n, snapshotNeeded: false },
+    ]);
+    assert.equal(ship.told("local-missing").length, 0);
+    assert.equal(ship.uploaded(), "L9:1-8 8");
+    await ship.assertRestores();
   });
 
   test("a diverged file that holds every page may follow", async () => {

@@ -25,7 +25,12 @@ export class Requests {
     return this.#need;
   }
 
-  /** Makes a request unless the same one is open; `undefined` when nothing is needed any more. */
+  /** What was provided is of no use: the next `set` asks again. */
+  repeat(): void {
+    this.#made = undefined;
+  }
+
+  /** Makes a request unless it was made for this need; `undefined` when nothing is needed any more. */
   set(need: Need | undefined): void {
     this.#need = need;
     if (need === undefined) {
@@ -33,11 +38,13 @@ export class Requests {
       return;
     }
     const { line, logger, emit } = this.#options;
-    const event = requestFor(need, line.positionTxid);
     const { reason, minTxid } = need;
-    const request = `${event.type} ${reason} ${minTxid}`;
+    // Capture makes this snapshot by itself before the next file; only its absence is worth a request.
+    if (reason === "page-size-changed" && line.positionTxid <= minTxid) return;
+    const request = `${reason} ${minTxid}`;
     if (request === this.#made) return;
     this.#made = request;
+    const event = requestFor(need, line.positionTxid);
     logger.log("warn", "shipping needs a new base", { request: event.type, reason, minTxid });
     emit(event);
   }

@@ -61,6 +61,8 @@ export type StepOutcome =
   | { readonly kind: "worked" | "idle" | "waiting" | "stopped" }
   | { readonly kind: "failed"; readonly backoffMs: number };
 
+type WorkAction = Exclude<Action, { kind: "idle" | "wait" }>;
+
 const WORKED: StepOutcome = { kind: "worked" };
 
 export class Shipper implements LineConsumer, Disposable {
@@ -227,7 +229,8 @@ export class Shipper implements LineConsumer, Disposable {
     this.#line.load();
     if (this.#remote === undefined) return this.#start(signal);
     const action = nextAction(this.#remote, this.#line);
-    this.#requests.set(action.kind === "wait" ? action.need : undefined);
+    if (action.kind === "wait") this.#requests.set(action.need);
+    else if (action.kind !== "rebase" && action.kind !== "probe") this.#requests.set(undefined);
     if (action.kind === "idle" || action.kind === "wait") {
       this.#retry.succeeded();
       return { kind: action.kind === "idle" ? "idle" : "waiting" };
@@ -259,13 +262,13 @@ export class Shipper implements LineConsumer, Disposable {
 
   async #ship(
     remote: RemoteState,
-    action: Exclude<Action, { kind: "idle" | "wait" }>,
+    action: WorkAction,
     signal: AbortSignal | undefined,
   ): Promise<StepOutcome> {
     const { file } = action;
     this.#shipping = file;
     const restarts = this.#line.restarts;
-    const content = await this.#open(file, signal);
+    const content = await this.#open(action, signal);
     if (content === undefined || restarts !== this.#line.restarts) return WORKED;
     const refusal = this.#refusal(action, content);
     if (refusal !== undefined) {
@@ -286,7 +289,7 @@ export class Shipper implements LineConsumer, Disposable {
   }
 
   /** Why the file must not be uploaded, although it is next. */
-  #refusal(action: Action, content: LocalContent): Need | undefined {
+  #refusal(action: WorkAction, content: LocalContent): Need | undefined {
     const { minTxid, pageSize } = content.header;
     const isOtherSize = this.#pageSize !== undefined && this.#pageSize !== pageSize;
     const wholeFileTxid = undefined;
@@ -299,12 +302,19 @@ export class Shipper implements LineConsumer, Disposable {
     return { reason: "page-size-changed", minTxid, wholeFileTxid };
   }
 
-  async #open(file: LocalFile, signal: AbortSignal | undefined): Promise<LocalContent | undefined> {
+  /** The file's content, or `undefined` when the file is lost for good. */
+  async #open(
+    { kind, file }: WorkAction,
+    signal: AbortSignal | undefined,
+  ): Promise<LocalContent | undefined> {
     const path = this.#line.pathOf(file);
     try {
       return await openLocalFile(this.#options.files, path, { file, signal });
     } catch (cause) {
       if (!isFileLost(cause)) throw cause;
+      this.#line.lost(file);
+      // A line that is given up: capture deletes its files.
+      if (kind === "probe" && isMillraceError(cause, "fs/not-found")) return undefined;
       const { level, minTxid, maxTxid } = file;
       const found = toMillraceError(cause).message;
       const error = new MillraceError("ship/local-missing", `ship "${path}": ${found}`, {
@@ -313,7 +323,8 @@ export class Shipper implements LineConsumer, Disposable {
         hint: "a boundary snapshot replaces it; points in time inside it are lost",
         cause,
       });
-      this.#line.lost(file);
+      // If it was made on request, it is requested again.
+      this.#requests.repeat();
       this.#logger.log("error", "local file lost before it was uploaded", { error: error.message });
       this.#emit({ type: "local-missing", level, minTxid, maxTxid, error });
       return undefined;
