@@ -5,7 +5,6 @@
 import { availableParallelism } from "node:os";
 import { dirname } from "node:path";
 import type { Clock, Random } from "../base/clock.ts";
-import { formatDuration } from "../base/duration.ts";
 import type { Txid } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import { withoutUndefined } from "../base/objects.ts";
@@ -17,6 +16,7 @@ import { systemClock, systemRandom } from "../platform/clock.ts";
 import { nodeFiles, type Files } from "../platform/files.ts";
 import { openReplica, redactUrl } from "../storage/registry.ts";
 import { CapturePool } from "./capture-pool.ts";
+import { CloseLimit } from "./close-limit.ts";
 import type { ReplicatorContext } from "./context.ts";
 import {
   DEFAULT_CLOSE_TIMEOUT_MS,
@@ -92,8 +92,7 @@ export class Replicator implements AsyncDisposable {
   readonly #startedAtMs: number;
   readonly #pool: CapturePool;
   readonly #hosted = new Map<string, Hosted>();
-  /** Hears of failures during a close that must not wait. */
-  #onFailure: ((error: MillraceError) => void) | undefined;
+  #limit: CloseLimit | undefined;
   #closing: Promise<CloseResult> | undefined;
 
   constructor(options: ReplicatorOptions) {
@@ -220,7 +219,7 @@ export class Replicator implements AsyncDisposable {
     logEvent(this.#context.logger, event);
     if (STATUS_EVENTS.has(event.type)) this.#hosted.get(event.database)?.statusFile.changed();
     if (event.type === "failing" || event.type === "stopped") {
-      this.#onFailure?.(fromErrorRecord(event.error));
+      this.#limit?.failed(event.database, fromErrorRecord(event.error));
     }
     this.#options.onEvent?.(event);
   }
@@ -237,21 +236,16 @@ export class Replicator implements AsyncDisposable {
   async #close(options: CloseOptions): Promise<CloseResult> {
     const { clock, logger } = this.#context;
     const { timeoutMs = DEFAULT_CLOSE_TIMEOUT_MS, signal } = options;
-    const limit = new AbortController();
-    const giveUp = (reason: unknown): void => limit.abort(reason);
-    signal?.addEventListener("abort", () => giveUp(signal.reason), { once: true });
-    if (signal?.aborted === true) giveUp(signal.reason);
-    if (timeoutMs === 0) this.#onFailure = giveUp;
-    using _timer =
-      timeoutMs === 0 ? undefined : clock.schedule(timeoutMs, () => giveUp(timedOut(timeoutMs)));
+    using limit = new CloseLimit(clock, timeoutMs, signal);
+    this.#limit = limit;
     const databases = await Promise.all(
       [...this.#hosted.values()].map(({ database }) =>
-        finishDatabase(this.#context, database, limit.signal),
+        finishDatabase(this.#context, database, limit.signalFor(database.path)),
       ),
     );
     for (const { error } of databases) {
-      if (error !== undefined)
-        logger.log("error", "shutdown sync failed", { error: error.message });
+      if (error === undefined) continue;
+      logger.log("error", "shutdown sync failed", { error: error.message });
     }
     await this.abandon();
     return { durable: databases.every(({ durable }) => durable), databases };
@@ -259,7 +253,7 @@ export class Replicator implements AsyncDisposable {
 
   /** Ends at once, without another look at the databases. What is not uploaded stays in the local queues. */
   async abandon(): Promise<void> {
-    this.#onFailure = undefined;
+    this.#limit = undefined;
     for (const { database, statusFile } of this.#hosted.values()) {
       await database[Symbol.asyncDispose]();
       statusFile.write();
@@ -273,12 +267,4 @@ export class Replicator implements AsyncDisposable {
     const [failed] = databases.filter(({ durable }) => !durable);
     if (failed?.error !== undefined) throw fromErrorRecord(failed.error);
   }
-}
-
-function timedOut(timeoutMs: number): MillraceError {
-  return new MillraceError(
-    "daemon/not-durable",
-    `final sync: not every destination was reached within ${formatDuration(timeoutMs)}`,
-    { hint: "nothing captured is lost: it is shipped when Millrace runs again" },
-  );
 }

@@ -1,0 +1,272 @@
+/** `millrace restore`: a database from its replica, proven before it takes any place. */
+import { formatDuration } from "../base/duration.ts";
+import { formatTxid, parseTxid } from "../base/ids.ts";
+import { expandPath } from "../config/paths.ts";
+import { isMillraceError, MillraceError } from "../errors.ts";
+import { ltxFileName } from "../ltx/names.ts";
+import { systemClock } from "../platform/clock.ts";
+import { nodeFiles } from "../platform/files.ts";
+import type { IntegrityCheck } from "../restore/integrity.ts";
+import { planRestore } from "../restore/listing.ts";
+import type { RestorePlan, RestoreTarget } from "../restore/plan.ts";
+import { restoreDatabase, type RestoreResult } from "../restore/restore.ts";
+import { openReplica, parseReplicaUrl, redactUrl } from "../storage/registry.ts";
+import type { LtxStore } from "../storage/ltx-store.ts";
+import type { Command } from "./command.ts";
+import { CONFIG_FLAGS } from "./config-file.ts";
+import { usage, type Arguments } from "./flags.ts";
+import { createLogger } from "./logger.ts";
+import { formatBytes, formatJson, formatTable } from "./output.ts";
+import { ProgressLine } from "./progress.ts";
+import { resolveReplica } from "./replica-argument.ts";
+import { SignalAbort } from "./signals.ts";
+import type { Terminal } from "./terminal.ts";
+import { parseRfc3339 } from "./timestamp.ts";
+
+const NAME = "restore";
+
+export const restore: Command = {
+  name: NAME,
+  usage: ["restore [FLAGS] -o PATH REPLICA_URL", "restore [FLAGS] DB_PATH"],
+  about:
+    "Restores a database: the latest state, or that of a transaction or a moment. The new file is complete, proven against the checksum recorded when it was captured, and on disk before it takes the output's place; until then an existing database is left alone.",
+  flags: {
+    ...CONFIG_FLAGS,
+    o: { kind: "text", value: "PATH", help: "the database file to write; DB_PATH unless given" },
+    txid: {
+      kind: "text",
+      value: "TXID",
+      help: "restore the state after this transaction, 16 hexadecimal digits",
+    },
+    timestamp: {
+      kind: "text",
+      value: "TIME",
+      help: "restore the last state before this time, e.g. 2026-11-01T12:00:00Z",
+    },
+    "if-db-not-exists": {
+      kind: "boolean",
+      help: "do nothing, with status 0, when the output exists",
+    },
+    "if-replica-exists": {
+      kind: "boolean",
+      help: "do nothing, with status 0, when the replica is empty",
+    },
+    parallelism: { kind: "text", value: "N", help: "decoding threads, 1 to 64" },
+    "dry-run": { kind: "boolean", help: "print what would be read, and write nothing" },
+    force: { kind: "boolean", help: "replace an existing database, once the new one is proven" },
+    "integrity-check": {
+      kind: "text",
+      value: "MODE",
+      help: "let SQLite check the result before it takes its place: none, quick or full",
+    },
+    f: { kind: "boolean", help: "follow the replica (not in this version)" },
+    "follow-interval": { kind: "text", value: "TIME", help: "with -f (not in this version)" },
+  },
+  examples: [
+    "millrace restore -o copy.db file:///backup/shop",
+    "millrace restore -o noon.db -timestamp 2026-11-01T12:00:00Z file:///backup/shop",
+    "millrace restore -force -integrity-check full /var/lib/shop/shop.db",
+  ],
+  run: async (args, terminal) => {
+    const request = parseRequest(args, terminal);
+    const { output, json } = request;
+    if (args.flag("if-db-not-exists") && nodeFiles.stat("find output", output) !== undefined) {
+      return tell(terminal, json, `"${output}" exists: nothing to do`, {
+        db_path: output,
+        restored: false,
+      });
+    }
+    using signals = new SignalAbort();
+    await using store = await openReplica(request.url);
+    try {
+      if (args.flag("dry-run")) {
+        const plan = await planRestore(store, request.target, { signal: signals.signal });
+        terminal.out(json ? formatJson(planJson(request, plan)) : formatPlan(request, plan));
+        return 0;
+      }
+      const result = await carryOut(request, { store, terminal, signal: signals.signal });
+      terminal.out(json ? formatJson(resultJson(request, result)) : formatResult(request, result));
+      return 0;
+    } catch (error) {
+      if (!args.flag("if-replica-exists") || !isMillraceError(error, "restore/no-backup"))
+        throw error;
+      return tell(terminal, json, `"${redactUrl(request.url)}" is empty: nothing to do`, {
+        db_path: output,
+        restored: false,
+      });
+    }
+  },
+};
+
+interface Request {
+  readonly url: string;
+  readonly source: string;
+  readonly output: string;
+  readonly target: RestoreTarget;
+  readonly parallelism: number | undefined;
+  readonly integrityCheck: IntegrityCheck;
+  readonly force: boolean;
+  readonly json: boolean;
+}
+
+function parseRequest(args: Arguments, terminal: Terminal): Request {
+  if (args.flag("f")) {
+    throw new MillraceError("restore/unsupported", "restore: -f (follow) is not in this version", {
+      op: NAME,
+      hint: "restore without -f, again when a newer state is wanted",
+    });
+  }
+  if (args.text("follow-interval") !== undefined)
+    throw usage(NAME, "-follow-interval goes with -f only", "leave it out");
+  const target = parseTarget(args);
+  const integrityCheck = parseCheck(args.text("integrity-check") ?? "none");
+  const parallelism = parseParallelism(args.text("parallelism"));
+  const { url, path } = resolveReplica(NAME, args, terminal);
+  parseReplicaUrl(url);
+  const out = args.text("o");
+  if (out === undefined && path === undefined) {
+    throw usage(NAME, "the output is missing", `millrace restore -o copy.db ${redactUrl(url)}`);
+  }
+  return {
+    url,
+    source: path ?? redactUrl(url),
+    output: out === undefined ? (path ?? "") : expandPath(out, terminal),
+    target,
+    parallelism,
+    integrityCheck,
+    force: args.flag("force"),
+    json: args.flag("json"),
+  };
+}
+
+function parseTarget(args: Arguments): RestoreTarget {
+  const txid = args.text("txid");
+  const timestamp = args.text("timestamp");
+  if (txid !== undefined && timestamp !== undefined)
+    throw usage(NAME, "-txid and -timestamp exclude each other", "give one of them");
+  if (txid !== undefined) {
+    const parsed = parseTxid(txid);
+    if (parsed !== undefined && parsed > 0n) return { txid: parsed };
+    throw usage(
+      NAME,
+      `"${txid}" is no TXID`,
+      "a TXID is 16 hexadecimal digits, e.g. 000000000000002a",
+    );
+  }
+  if (timestamp === undefined) return "latest";
+  const timestampMs = parseRfc3339(timestamp);
+  if (timestampMs !== undefined) return { timestampMs };
+  throw usage(
+    NAME,
+    `"${timestamp}" is no time`,
+    "write it as 2026-11-01T12:00:00Z or with an offset, +02:00",
+  );
+}
+
+function parseCheck(text: string): IntegrityCheck {
+  if (text === "none" || text === "quick" || text === "full") return text;
+  throw usage(NAME, `integrity check "${text}" does not exist`, "write none, quick or full");
+}
+
+function parseParallelism(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const count = Number(text);
+  if (/^\d+$/.test(text) && count >= 1 && count <= 64) return count;
+  throw usage(NAME, `parallelism "${text}" is out of range`, "write a number from 1 to 64");
+}
+
+function tell(terminal: Terminal, json: boolean, text: string, facts: object): number {
+  terminal.out(json ? formatJson(facts) : `${text}\n`);
+  return 0;
+}
+
+async function carryOut(
+  request: Request,
+  context: { readonly store: LtxStore; readonly terminal: Terminal; readonly signal: AbortSignal },
+): Promise<RestoreResult> {
+  const { store, terminal, signal } = context;
+  using progress = new ProgressLine(terminal, () => systemClock.monotonic());
+  return await restoreDatabase({
+    ...request,
+    store,
+    signal,
+    onProgress: (state) => progress.show(state),
+    logger: createLogger({
+      format: "text",
+      level: "warn",
+      now: () => systemClock.now(),
+      write: (text) => terminal.err(text),
+    }),
+  });
+}
+
+function resultJson(request: Request, result: RestoreResult): Record<string, unknown> {
+  return {
+    db_path: request.output,
+    replica: parseReplicaUrl(request.url).scheme,
+    txid: result.txid,
+    duration_ms: result.durationMs,
+    integrity_check: request.integrityCheck,
+    restored: true,
+    proof: result.proof,
+    database_checksum: result.databaseChecksum,
+    size: result.sizeBytes,
+    pages: result.pages,
+    page_size: result.pageSize,
+    files: result.files,
+    timestamp: new Date(result.plan.timestampMs).toISOString(),
+  };
+}
+
+function formatResult(request: Request, result: RestoreResult): string {
+  const { txid, sizeBytes, durationMs, proof, plan, files } = result;
+  const rate = durationMs > 0 ? ` (${formatBytes((sizeBytes / durationMs) * 1000)}/s)` : "";
+  const checked =
+    request.integrityCheck === "none" ? "" : `, SQLite's ${request.integrityCheck} check passed`;
+  const proven =
+    proof === "database-checksum"
+      ? "every page adds up to the database checksum recorded at capture"
+      : "each file's own checksum; whoever wrote this replica recorded no database checksum";
+  return `restored  ${request.output}
+state     TXID ${formatTxid(txid)}, ${new Date(plan.timestampMs).toISOString()}
+size      ${formatBytes(sizeBytes)} from ${files} file${files === 1 ? "" : "s"} in ${formatDuration(durationMs)}${rate}
+proof     ${proven}${checked}
+`;
+}
+
+function planJson(request: Request, plan: RestorePlan): Record<string, unknown> {
+  return {
+    source: request.source,
+    target_path: request.output,
+    replica: parseReplicaUrl(request.url).scheme,
+    min_txid: plan.files[0]?.minTxid,
+    max_txid: plan.txid,
+    files: plan.files.map((file) => ({
+      level: file.level,
+      name: ltxFileName(file.minTxid, file.maxTxid),
+      min_txid: file.minTxid,
+      max_txid: file.maxTxid,
+      size: file.sizeBytes,
+      timestamp: new Date(file.createdAtMs).toISOString(),
+    })),
+  };
+}
+
+function formatPlan(request: Request, plan: RestorePlan): string {
+  const rows = plan.files.map((file) => [
+    String(file.level),
+    ltxFileName(file.minTxid, file.maxTxid),
+    formatTxid(file.minTxid),
+    formatTxid(file.maxTxid),
+    formatBytes(file.sizeBytes),
+    new Date(file.createdAtMs).toISOString(),
+  ]);
+  const first = plan.files[0]?.minTxid;
+  const range = first === undefined ? "-" : `${formatTxid(first)}-${formatTxid(plan.txid)}`;
+  return `source      ${request.source}
+target      ${request.output}
+replica     ${parseReplicaUrl(request.url).scheme}
+txid range  ${range}
+
+${formatTable(["level", "file", "min_txid", "max_txid", "size", "timestamp"], rows)}`;
+}
