@@ -13,6 +13,7 @@ type Bench = (options: BenchOptions, report: Report) => Promise<void> | void;
 /** Loaded when asked for, so that one that cannot run does not keep the others from it. */
 const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   codec: async () => (await import("./codec/codec.ts")).benchCodec,
+  capture: async () => (await import("./capture/capture.ts")).benchCapture,
 };
 
 async function main(): Promise<void> {

@@ -23,7 +23,7 @@ const WRITE_BYTES = 1 << 20;
 
 export interface Loop {
   readonly name: string;
-  run(): void;
+  readonly run: () => void;
 }
 
 export function fileLoops(databasePath: string): Loop[] {
@@ -45,9 +45,19 @@ function encodeFile(databasePath: string, sink: LtxSink): void {
   const fd = openSync(databasePath, "r");
   const commit = fstatSync(fd).size / PAGE_SIZE;
   const header = {
-    ...{ flags: FLAG_NO_CHECKSUM, pageSize: PAGE_SIZE, commit, nodeId: 0n, timestampMs: 0 },
-    ...{ minTxid: toTxid(1), maxTxid: toTxid(1), preApplyChecksum: NO_CHECKSUM },
-    ...{ walOffset: 0, walSize: 0, walSalt1: 0, walSalt2: 0, databaseChecksum: NO_CHECKSUM },
+    flags: FLAG_NO_CHECKSUM,
+    pageSize: PAGE_SIZE,
+    commit,
+    minTxid: toTxid(1),
+    maxTxid: toTxid(1),
+    timestampMs: 0,
+    preApplyChecksum: NO_CHECKSUM,
+    walOffset: 0,
+    walSize: 0,
+    walSalt1: 0,
+    walSalt2: 0,
+    nodeId: 0n,
+    databaseChecksum: NO_CHECKSUM,
   };
   const encoder = new LtxEncoder({ kernel, header, sink });
   for (let page = 0; page < commit; page += kernel.batchPages) {
