@@ -1,7 +1,7 @@
 /**
  * Tries the package as users get it: packs it, installs the tarball into an empty folder with npm, runs
- * `millrace version` and a library import on this Node, and the command on an older Node, which must be
- * refused in one line with exit status 2.
+ * `millrace version` and the library on this Node, and the command on an older Node, which must be refused
+ * in one line with exit status 2.
  *
  * The older Node is the machine's own `node` outside node_modules, or the one named by OLD_NODE. Where
  * there is none below 24 the refusal is not tried, and the last line says so.
@@ -57,6 +57,34 @@ function checkInstalled(folder: string): void {
   console.log(`Node ${process.version}: import "millrace": ${names.stdout.trim()}`);
 }
 
+/** What a user of the library does first, on the built files with their workers and child process. */
+const LIBRARY_SCRIPT = `
+import assert from "node:assert/strict";
+import { pathToFileURL } from "node:url";
+import { DatabaseSync } from "node:sqlite";
+import { replicate, restore } from "millrace";
+
+const url = pathToFileURL("replica").href;
+const database = new DatabaseSync("app.db");
+database.exec("PRAGMA journal_mode = wal; CREATE TABLE t (a); INSERT INTO t VALUES (1)");
+{
+  await using replication = await replicate("app.db", { to: url });
+  database.exec("INSERT INTO t VALUES (2)");
+  await replication.durable();
+}
+await restore({ from: url, to: "copy.db", integrityCheck: "full" });
+const copy = new DatabaseSync("copy.db", { readOnly: true });
+assert.equal(copy.prepare("SELECT sum(a) AS sum FROM t").get().sum, 3);
+console.log("replicated and restored");
+`;
+
+function checkLibrary(folder: string): void {
+  writeFileSync(join(folder, "library.mjs"), LIBRARY_SCRIPT);
+  const outcome = run(process.execPath, ["library.mjs"], folder);
+  assert.equal(outcome.status, 0, `library: ${outcome.stderr}`);
+  console.log(`Node ${process.version}: library: ${outcome.stdout.trim()}`);
+}
+
 function checkRefusal(folder: string): void {
   const old = findOldNode();
   if (old === undefined) {
@@ -82,6 +110,7 @@ function main(): void {
     writeFileSync(join(project, "package.json"), '{ "name": "smoke", "private": true }\n');
     npm(["install", "--omit=dev", join(folder, tarball)], project);
     checkInstalled(project);
+    checkLibrary(project);
     checkRefusal(project);
   } finally {
     rmSync(folder, { recursive: true, force: true });
