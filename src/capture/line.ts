@@ -3,16 +3,8 @@
  * and the position at their end. Appending is the only way forward and is atomic: the file becomes durable
  * first, then the table follows; a crash in between is mended by applying the file again [C5, C10].
  */
-import { assert, defined } from "../base/assert.ts";
-import {
-  formatChecksum,
-  NO_CHECKSUM,
-  NO_TXID,
-  nextTxid,
-  toTxid,
-  type Checksum,
-  type Txid,
-} from "../base/ids.ts";
+import { defined } from "../base/assert.ts";
+import { NO_CHECKSUM, NO_TXID, nextTxid, toTxid, type Checksum, type Txid } from "../base/ids.ts";
 import { toMillraceError } from "../errors.ts";
 import { openKernel, type Kernel } from "../kernel/kernel.ts";
 import { FLAG_NO_CHECKSUM } from "../ltx/constants.ts";
@@ -20,10 +12,10 @@ import { LtxDecoder, readLtxHeader } from "../ltx/decoder.ts";
 import { LtxEncoder } from "../ltx/encoder.ts";
 import type { LtxHeader } from "../ltx/header.ts";
 import { SNAPSHOT_LEVEL } from "../ltx/names.ts";
-import { RollingChecksum } from "../ltx/rolling-checksum.ts";
 import type { Files } from "../platform/files.ts";
 import { LocalFiles, type LocalFile } from "./local-files.ts";
 import type { MetaPaths } from "./meta-dir.ts";
+import { ExactSum, TableDelta, type PageSums } from "./page-sums.ts";
 import { PageTable } from "./page-table.ts";
 
 /** Where the line ends and what the database held there. */
@@ -63,11 +55,6 @@ export interface LineFile {
 
 /** Local files are deleted in batches, because each batch costs two fsyncs of the table. */
 const RELEASE_BATCH_FILES = 64;
-/** Page checksums held in memory until the file is durable; beyond, they are read back from the file. */
-const PENDING_PAGES = 1 << 18;
-
-/** No kernel takes more pages at a time. */
-const MAX_BATCH_PAGES = 4096;
 
 export const EMPTY_POSITION: LinePosition = {
   txid: NO_TXID,
@@ -317,94 +304,4 @@ function headerOf(
     nodeId: 0n,
     databaseChecksum: NO_CHECKSUM,
   };
-}
-
-/** Collects the page checksums of a file being written and ends with the database checksum for its header. */
-interface PageSums {
-  /** The file would change nothing. */
-  readonly empty: boolean;
-  add(pgnos: Uint32Array, checksums: BigUint64Array): void;
-  finish(): Checksum;
-}
-
-/** For a file of every page, whose sum is known beforehand. */
-class ExactSum implements PageSums {
-  readonly empty = false;
-  readonly #wanted: Checksum;
-  readonly #sum = new RollingChecksum();
-
-  constructor(wanted: Checksum) {
-    this.#wanted = wanted;
-  }
-
-  add(_pgnos: Uint32Array, checksums: BigUint64Array): void {
-    this.#sum.fold(checksums);
-  }
-
-  finish(): Checksum {
-    const sum = this.#sum.value;
-    assert(
-      sum === this.#wanted,
-      `snapshot adds up to ${formatChecksum(sum)}, wanted ${formatChecksum(this.#wanted)}`,
-    );
-    return sum;
-  }
-}
-
-/** The difference that one file makes to table and rolling checksum, applied only once the file is durable. */
-class TableDelta implements PageSums {
-  readonly #table: PageTable;
-  readonly #before: LinePosition;
-  readonly #input: AppendInput;
-  readonly #old = new BigUint64Array(MAX_BATCH_PAGES);
-  readonly #sum: RollingChecksum;
-  #pending: { readonly pgnos: Uint32Array; readonly checksums: BigUint64Array }[] = [];
-  #pendingPages = 0;
-  databaseChecksum: Checksum = NO_CHECKSUM;
-
-  constructor(table: PageTable, before: LinePosition, input: AppendInput) {
-    this.#table = table;
-    this.#before = before;
-    this.#input = input;
-    this.#sum = new RollingChecksum(before.databaseChecksum);
-  }
-
-  get empty(): boolean {
-    const { commit, complete } = this.#input;
-    return this.#pendingPages === 0 && !complete && commit === this.#before.commit;
-  }
-
-  add(pgnos: Uint32Array, checksums: BigUint64Array): void {
-    const old = this.#old.subarray(0, pgnos.length);
-    if (this.#input.complete) {
-      this.#table.write(pgnos, checksums);
-    } else {
-      this.#table.read(pgnos, old);
-      this.#sum.fold(old);
-      this.#remember(pgnos, checksums);
-    }
-    this.#sum.fold(checksums);
-  }
-
-  #remember(pgnos: Uint32Array, checksums: BigUint64Array): void {
-    this.#pendingPages += pgnos.length;
-    if (this.#pendingPages > PENDING_PAGES) this.#pending = [];
-    else this.#pending.push({ pgnos: pgnos.slice(), checksums: checksums.slice() });
-  }
-
-  finish(): Checksum {
-    const { commit } = this.#input;
-    const { commit: commitBefore } = this.#before;
-    if (commit < commitBefore) this.#table.fold(commit + 1, commitBefore, this.#sum);
-    this.databaseChecksum = this.#sum.value;
-    return this.databaseChecksum;
-  }
-
-  /** Writes the difference into the table; false when there were too many pages to remember. */
-  settle(): boolean {
-    if (this.#pendingPages > PENDING_PAGES) return false;
-    for (const { pgnos, checksums } of this.#pending) this.#table.write(pgnos, checksums);
-    this.#table.truncate(this.#input.commit);
-    return true;
-  }
 }

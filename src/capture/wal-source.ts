@@ -7,16 +7,14 @@
  * once, and the next generation is captured from its beginning. Any other change of generation is a break and
  * leads to a resync.
  */
-import { MillraceError } from "../errors.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { WalSession } from "../sqlite/wal-session.ts";
-import { frameSize, WAL_HEADER_SIZE, walSize } from "../wal/constants.ts";
+import { walSize } from "../wal/constants.ts";
 import { sameGeneration, type WalHeader } from "../wal/header.ts";
 import { scanWal, startOfGeneration, type WalChunk, type WalPosition } from "../wal/scan.ts";
 import { CheckpointPolicy, runCheckpoint } from "./checkpoint.ts";
 import { writeChunkPages } from "./chunk-pages.ts";
-import { DatabaseImage } from "./image.ts";
-import { boundarySnapshot, resync, type ResyncInput } from "./resync.ts";
+import { boundarySnapshot, resync } from "./resync.ts";
 import {
   announce,
   sameFile,
@@ -25,14 +23,10 @@ import {
   type Source,
   type SourceContext,
 } from "./source.ts";
-import type { CaptureState, FileIdentity, Owed, WalMark } from "./state.ts";
+import type { CaptureState, FileIdentity, Owed } from "./state.ts";
 import { WalFile } from "./wal-file.ts";
-
-/** Where the last capture ended. */
-interface Mark {
-  readonly header: WalHeader;
-  readonly position: WalPosition;
-}
+import { freezeWal } from "./wal-freeze.ts";
+import { findMark, recordMark, type Mark } from "./wal-mark.ts";
 
 /** A backlog up to this size is captured under the write lock when a start finds everything checkpointed. */
 const ATTACH_BACKLOG_BYTES = 64 << 20;
@@ -74,60 +68,32 @@ export class WalSource implements Source {
     return this.#session;
   }
 
-  /**
-   * Goes on where `recorded` ended, if that can be proven; returns why not, if it cannot. Proven means: the same
-   * generation with the same cumulative checksum at the recorded place; or its direct successor, with the
-   * recorded frame still in place and the frame after it of neither generation, so that nothing followed it.
-   */
+  /** Goes on where `recorded` ended, if that can be proven; returns why not, if it cannot. */
   attach(recorded: CaptureState): string | undefined {
-    if (!sameFile(recorded.file, this.#file.identity))
+    if (!sameFile(recorded.file, this.#file.identity)) {
       return "the database file was replaced while Millrace was not running";
-    if (recorded.wal === undefined) return "the WAL held nothing when Millrace stopped";
-    const mark = recorded.wal;
+    }
+    const { wal } = recorded;
+    if (wal === undefined) return "the WAL held nothing when Millrace stopped";
     return this.#session.withWriteLock(() => {
-      const found = this.#findMark(mark);
+      const { frames, copied } = this.#session.committed();
+      const found = findMark(this.#wal, wal, { kernel: this.#kernel, committedFrames: frames });
       if (typeof found === "string") return found;
       this.#mark = found;
-      this.#session.advanceRead();
-      const { frames, copied } = this.#session.committed();
-      const end = walSize(frames, this.#kernel.pageSize);
       this.#broken = undefined;
-      if (frames === copied) {
-        if (end - found.position.offset > ATTACH_BACKLOG_BYTES) {
-          this.#broken = "a long WAL was checkpointed before Millrace saw it";
-        } else {
-          this.#capture();
-          this.#restartable = true;
-        }
-      }
+      this.#session.advanceRead();
+      // With everything copied the reader sits on no frame: what is not captured now could be overwritten.
+      if (frames === copied) this.#attachRestartable(walSize(frames, this.#kernel.pageSize));
       return this.#broken;
     });
   }
 
-  #findMark(mark: WalMark): Mark | string {
-    const header = this.#wal.header();
-    const { pageSize } = this.#kernel;
-    if (header === undefined) return "the WAL is gone or empty";
-    if (header.pageSize !== pageSize) return "the WAL has another page size";
-    const sum = { s0: mark.s0, s1: mark.s1 };
-    const before = this.#wal.frameAt(mark.offset - frameSize(pageSize), pageSize);
-    const intact =
-      before !== undefined &&
-      sameGeneration(before, mark) &&
-      before.sum.s0 === sum.s0 &&
-      before.sum.s1 === sum.s1;
-    if (sameGeneration(header, mark)) {
-      if (mark.offset === WAL_HEADER_SIZE) return { header, position: startOfGeneration(header) };
-      return intact
-        ? { header, position: { offset: mark.offset, sum } }
-        : "the WAL was rewritten before the last captured frame";
+  #attachRestartable(endOffset: number): void {
+    if (endOffset - this.walBytes > ATTACH_BACKLOG_BYTES) {
+      this.#broken = "a long WAL was checkpointed before Millrace saw it";
+    } else if (this.#capture()) {
+      this.#restartable = true;
     }
-    const next = this.#wal.frameAt(mark.offset, pageSize);
-    const successor = header.salt1 === (mark.salt1 + 1) >>> 0;
-    if (intact && successor && next !== undefined && !sameGeneration(next, mark)) {
-      return { header, position: startOfGeneration(header) };
-    }
-    return "the WAL was restarted while Millrace was not running";
   }
 
   moved(): "no" | "missing" | "replaced" {
@@ -189,24 +155,23 @@ export class WalSource implements Source {
     if (header === undefined || frames === 0) {
       // Restarted and not yet written to, or never written to.
       if (mark === undefined || this.#restartable) return undefined;
-      this.#broken = "the WAL was emptied by another program";
-      return undefined;
+      return this.#break("the WAL was emptied by another program");
     }
-    // A generation that begins just now is captured at the next look.
-    if (before === undefined || !sameGeneration(before, header))
-      return this.#restartable ? undefined : this.#break(header);
     const endOffset = walSize(frames, header.pageSize);
     if (mark !== undefined && sameGeneration(mark.header, header)) {
-      return endOffset > mark.position.offset
-        ? { header, from: mark.position, endOffset }
-        : undefined;
+      const captured = mark.position.offset;
+      if (endOffset > captured) return { header, from: mark.position, endOffset };
+      if (endOffset === captured) return undefined;
+      return this.#break("SQLite holds fewer frames for committed than were captured");
     }
-    if (!this.#restartable) return this.#break(header);
+    if (!this.#restartable) return this.#break("the WAL was restarted by another program");
+    // The number of frames may still be that of the generation before: the next look is sure.
+    if (before === undefined || !sameGeneration(before, header)) return undefined;
     return { header, from: startOfGeneration(header), endOffset };
   }
 
-  #break(header: WalHeader): undefined {
-    this.#broken = `the WAL was restarted by another program (salt ${header.salt1.toString(16)})`;
+  #break(reason: string): undefined {
+    this.#broken = reason;
     return undefined;
   }
 
@@ -246,7 +211,7 @@ export class WalSource implements Source {
     const mark = this.#mark;
     this.#context.save({
       file: this.#file.identity,
-      wal: mark === undefined ? undefined : walMark(mark),
+      wal: mark === undefined ? undefined : recordMark(mark),
       owed,
     });
   }
@@ -289,7 +254,15 @@ export class WalSource implements Source {
       this.#mark = undefined;
       this.#save(owed);
     }
-    const frozen = this.#freeze(inStep);
+    const frozen = freezeWal({
+      ...this.#context,
+      kernel: this.#kernel,
+      session: this.#session,
+      wal: this.#wal,
+      file: this.#file,
+      beforeFreeze: () => !inStep || this.#capture(),
+    });
+    this.#restartable = frozen.restartable;
     const complete = owed.kind === "full" || !line.trusted || sizeBefore !== this.#kernel.pageSize;
     const file = inStep ? undefined : resync({ ...frozen, complete });
     announce(this.#context, file);
@@ -315,109 +288,8 @@ export class WalSource implements Source {
     });
   }
 
-  /**
-   * Under the write lock, fixes an image of the database: which frames it consists of and where it ends. The
-   * read transaction that begins before the lock is released keeps it readable.
-   */
-  #freeze(inStep: boolean): Frozen {
-    const { files, line, clock } = this.#context;
-    const kernel = this.#kernel;
-    const ahead = this.#scanAll(undefined);
-    return this.#session.withWriteLock(() => {
-      if (inStep && !this.#capture())
-        throw new MillraceError(
-          "capture/state-invalid",
-          `snapshot "${this.#file.path}": ${this.#broken}`,
-        );
-      const scanned = this.#scanAll(ahead);
-      this.#session.advanceRead();
-      const { frames, copied } = this.#session.committed();
-      this.#restartable = frames === copied;
-      const header = scanned?.header;
-      const overlay =
-        scanned === undefined
-          ? undefined
-          : {
-              frames: scanned.frames,
-              walFd: this.#wal.fd,
-              holds: () => this.#wal.holds(scanned.header),
-            };
-      return {
-        line,
-        kernel,
-        commit: scanned?.commit ?? this.#file.pageCount(kernel.pageSize),
-        image: new DatabaseImage({ files, fd: this.#file.fd, kernel, overlay }),
-        mark: scanned === undefined ? undefined : { header: scanned.header, position: scanned.end },
-        header: {
-          timestampMs: clock.now(),
-          walOffset: scanned === undefined ? 0 : WAL_HEADER_SIZE,
-          walSize: scanned === undefined ? 0 : scanned.end.offset - WAL_HEADER_SIZE,
-          walSalt1: header?.salt1 ?? 0,
-          walSalt2: header?.salt2 ?? 0,
-        },
-      };
-    });
-  }
-
-  /** Scans the WAL's committed frames from its beginning, or on from an earlier scan of the same generation. */
-  #scanAll(ahead: ScannedWal | undefined): ScannedWal | undefined {
-    const header = this.#wal.header();
-    const { frames } = this.#session.committed();
-    if (header === undefined || frames === 0) return undefined;
-    const known = ahead !== undefined && sameGeneration(ahead.header, header) ? ahead : undefined;
-    const chunk = scanWal({
-      kernel: this.#kernel,
-      read: this.#wal.read,
-      header,
-      from: known?.end ?? startOfGeneration(header),
-      endOffset: walSize(frames, header.pageSize),
-      keepCutOff: true,
-    });
-    if (chunk.end.offset !== walSize(frames, header.pageSize)) {
-      throw new MillraceError(
-        "wal/invalid",
-        `read WAL "${this.#wal.path}": frames end at byte ${chunk.end.offset}, SQLite holds ${frames} frames for committed`,
-        { hint: "the WAL was changed by something other than SQLite, or the disk lost part of it" },
-      );
-    }
-    const commit = chunk.transactions === 0 ? known?.commit : chunk.commit;
-    if (commit === undefined) return undefined;
-    return { header, commit, end: chunk.end, frames: merge(known?.frames, chunk.frames) };
-  }
-
   /** Closes every connection; the WAL stays in place [C11]. */
   [Symbol.dispose](): void {
     this.#stack.dispose();
   }
-}
-
-interface ScannedWal {
-  readonly header: WalHeader;
-  readonly frames: ReadonlyMap<number, number>;
-  readonly commit: number;
-  readonly end: WalPosition;
-}
-
-interface Frozen extends Omit<ResyncInput, "complete"> {
-  readonly mark: Mark | undefined;
-}
-
-function merge(
-  older: ReadonlyMap<number, number> | undefined,
-  newer: ReadonlyMap<number, number>,
-): ReadonlyMap<number, number> {
-  if (older === undefined) return newer;
-  const merged = new Map(older);
-  for (const [pgno, offset] of newer) merged.set(pgno, offset);
-  return merged;
-}
-
-function walMark({ header, position }: Mark): WalMark {
-  return {
-    salt1: header.salt1,
-    salt2: header.salt2,
-    offset: position.offset,
-    s0: position.sum.s0,
-    s1: position.sum.s1,
-  };
 }
