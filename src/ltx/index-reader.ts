@@ -131,7 +131,7 @@ export class IndexReader {
     const offset = this.place.offset + at;
     const rest = this.place.size - at;
     if (offset < this.#tailOffset) {
-      return this.#source.read(offset, Math.min(rest, PIECE_SIZE, this.#tailOffset - offset));
+      return this.#source.read(offset, Math.min(rest, PIECE_SIZE));
     }
     const what = `page index of LTX file "${this.#source.name}"`;
     return view(this.#tail, offset - this.#tailOffset, rest, { code: "ltx/truncated", what });
