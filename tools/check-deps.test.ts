@@ -157,6 +157,28 @@ describe("checkDeps()", () => {
     ]);
   });
 
+  it("lets a folder load one inside it lazily, which uses the folder's own files", () => {
+    const table = {
+      ...TABLE,
+      rows: { ...TABLE.rows, app: { imports: ["app/demo"] }, "app/demo": { imports: ["app"] } },
+    } satisfies DepsTable;
+    const files = {
+      ...GOOD,
+      "src/app/main.ts": 'export const load = () => import("./demo/demo.ts");\n',
+      "src/app/demo/demo.ts": 'import { load } from "../main.ts";\nexport const d = load;\n',
+    };
+    using tree = sampleTree(files);
+    assert.deepEqual(checkDeps(tree.root, table), []);
+    using eager = sampleTree({
+      ...files,
+      "src/app/main.ts": 'export { d } from "./demo/demo.ts";\n',
+    });
+    assert.match(
+      checkDeps(eager.root, table).join(),
+      /folders import each other: app(\/demo)? -> app/,
+    );
+  });
+
   it("reports an allowance that nobody uses and a row that does not exist", () => {
     const table = {
       ...TABLE,
