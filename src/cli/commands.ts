@@ -15,7 +15,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   },
   demo: {
     summary: "watch Millrace save a database from two killed processes",
-    load: async () => (await import("./demo/demo.ts")).demo,
+    load: async () => (await import("./demo.ts")).demo,
   },
   help: {
     summary: "describe a command",

@@ -1,11 +1,12 @@
 /** `millrace ltx`: the files of a replica. */
+import { formatBytes } from "../base/format.ts";
 import { formatTxid } from "../base/ids.ts";
 import { openReplica } from "../storage/registry.ts";
 import { MAX_LEVEL, type LtxFileInfo } from "../storage/ltx-store.ts";
 import type { Command } from "./command.ts";
 import { CONFIG_FLAGS } from "./config-file.ts";
 import { usage } from "./flags.ts";
-import { formatBytes, formatJson, formatTable } from "./output.ts";
+import { formatJson, formatTable } from "./output.ts";
 import { resolveReplica } from "./replica-argument.ts";
 import { SignalAbort } from "./signals.ts";
 

@@ -1,7 +1,8 @@
 /** The progress of a restore on standard error: a line that is drawn over on a terminal, a line now and then elsewhere. */
+import { formatBytes } from "../base/format.ts";
 import { formatDuration } from "../base/duration.ts";
 import type { RestoreProgress } from "../restore/progress.ts";
-import { formatBytes } from "./output.ts";
+
 import type { Terminal } from "./terminal.ts";
 
 const PHASES: Readonly<Record<RestoreProgress["phase"], string>> = {

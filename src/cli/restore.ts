@@ -1,4 +1,5 @@
 /** `millrace restore`: a database from its replica, proven before it takes any place. */
+import { formatBytes } from "../base/format.ts";
 import { formatDuration } from "../base/duration.ts";
 import { formatTxid, parseTxid } from "../base/ids.ts";
 import { expandPath } from "../config/paths.ts";
@@ -16,7 +17,7 @@ import type { Command } from "./command.ts";
 import { CONFIG_FLAGS } from "./config-file.ts";
 import { usage, type Arguments } from "./flags.ts";
 import { createLogger } from "./logger.ts";
-import { formatBytes, formatJson, formatTable } from "./output.ts";
+import { formatJson, formatTable } from "./output.ts";
 import { ProgressLine } from "./progress.ts";
 import { resolveReplica } from "./replica-argument.ts";
 import { SignalAbort } from "./signals.ts";

@@ -1,4 +1,5 @@
 /** `millrace status`: what of each database is durable where. Reads local files only; needs no daemon. */
+import { formatBytes } from "../base/format.ts";
 import { formatDuration } from "../base/duration.ts";
 import { formatTxid } from "../base/ids.ts";
 import { expandPath } from "../config/paths.ts";
@@ -8,7 +9,7 @@ import { nodeFiles } from "../platform/files.ts";
 import type { Command } from "./command.ts";
 import { CONFIG_FLAGS, findConfig, loadConfig } from "./config-file.ts";
 import { usage, type Arguments } from "./flags.ts";
-import { formatBytes, formatJson, formatTable } from "./output.ts";
+import { formatJson, formatTable } from "./output.ts";
 import type { Terminal } from "./terminal.ts";
 
 export const status: Command = {
