@@ -9,7 +9,7 @@
 import { Backoff } from "../base/backoff.ts";
 import type { Clock, Random } from "../base/clock.ts";
 
-const MAX_BACKOFF_MS = 60_000;
+const MAX_BACKOFF_MS = 5000;
 const MIN_BACKOFF_MS = 100;
 /** Pauses before the looks that follow a hint; what takes longer than all of them is found by the rhythm. */
 const DOUBT_MS = [1, 2, 4, 8, 16, 32, 64];
