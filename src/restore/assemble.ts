@@ -13,7 +13,7 @@ import { defined } from "../base/assert.ts";
 import type { Clock, Random } from "../base/clock.ts";
 import { NO_CHECKSUM, toChecksum, type Checksum, type Pgno } from "../base/ids.ts";
 import { MillraceError } from "../errors.ts";
-import { openKernel, xorCrc, type CrcRegister } from "../kernel/kernel.ts";
+import { openKernel, xorCrc, type CrcRegister, type Kernel } from "../kernel/kernel.ts";
 import { CHECKSUM_FLAG } from "../ltx/constants.ts";
 import { lockPgno } from "../ltx/header.ts";
 import type { LtxFileInfo, LtxStore } from "../storage/ltx-store.ts";
@@ -23,6 +23,7 @@ import { PageSet } from "./page-set.ts";
 import { openPlanFile, WHOLE_FILE_BYTES, type PlanFile } from "./plan-file.ts";
 import { RangeReader } from "./range-reader.ts";
 import { scanFile, type ScanContext } from "./scan-file.ts";
+import { sumZeroPages } from "./zero-pages.ts";
 
 /** Pages whose state is kept at once. */
 export const SPAN_PAGES: number = 2 ** 28;
@@ -118,8 +119,8 @@ class Assembly {
     const newest = defined((await opened.next()).value ?? undefined, "the newest file of a plan");
     const { pageSize, commit } = newest.header;
     const proof = newest.recordedChecksum === NO_CHECKSUM ? "file-checksums" : "database-checksum";
-    const proofKernel =
-      proof === "file-checksums" ? openKernel({ pageSize, batchPages: 1 }) : undefined;
+    const kernel = openKernel({ pageSize, batchPages: 1 });
+    const proofKernel = proof === "file-checksums" ? kernel : undefined;
     const context = { reader: this.#reader, pool, jobs: this.#jobs, proofKernel };
     await pool.open(pageSize, path);
     onBegin?.(commit, pageSize);
@@ -131,7 +132,7 @@ class Assembly {
         opened = this.#openNewestFirst();
         await this.#takeSpan(context, set, undefined, opened);
       }
-      await this.#fillZeros(set);
+      this.#countZeros(set, kernel);
       first += spanPages;
     } while (first <= commit);
     return {
@@ -190,12 +191,11 @@ class Assembly {
   }
 
   /** Pages that no file holds are zeros: nothing is written, but their checksums count. */
-  async #fillZeros(set: PageSet): Promise<void> {
-    for (const { first, last } of set.unclaimedRuns()) {
-      this.#options.signal?.throwIfAborted();
-      xorCrc(this.#sum, await this.#options.pool.sumZeros(first, last));
-      this.#zeroPages += last - first + 1;
-      this.#firstZeroPgno ??= first;
+  #countZeros(set: PageSet, kernel: Kernel): void {
+    for (const run of set.unclaimedRuns()) {
+      xorCrc(this.#sum, sumZeroPages(kernel, run));
+      this.#zeroPages += run.last - run.first + 1;
+      this.#firstZeroPgno ??= run.first;
     }
   }
 

@@ -1,7 +1,5 @@
 /** What the restore's main thread asks of a decoding thread: one type map for both sides. */
-import type { Pgno } from "../base/ids.ts";
 import type { ErrorRecord } from "../errors.ts";
-import type { CrcRegister } from "../kernel/kernel.ts";
 import type { FrameSums, FrameTask } from "./decode-frames.ts";
 
 /** Arguments and results of every call. `FrameTask.bytes` is transferred: it belongs to the thread from then on. */
@@ -12,10 +10,6 @@ export interface DecodeCalls {
     readonly result: undefined;
   };
   decode: { readonly args: FrameTask; readonly result: FrameSums };
-  sumZeros: {
-    readonly args: { readonly first: Pgno; readonly last: Pgno };
-    readonly result: CrcRegister;
-  };
   /** Makes everything written to the output so far durable, by whichever thread. */
   sync: { readonly args: undefined; readonly result: undefined };
 }

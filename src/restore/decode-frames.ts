@@ -2,12 +2,12 @@
  * Page frames to pages of the database file: the work of one decoding thread, without the thread.
  *
  * Input is a piece of an LTX file and where the page index says its frames are. Each frame must be what the
- * index says (number, size), decode to exactly one page, and is then written to its place. Two sums come
+ * index says (number, size), decode to exactly one page, and is then written to its place; pages of zeros
+ * are left as holes of the new file. Two sums come
  * back: the XOR of the page checksums of what was written, which add up to the database checksum, and the
  * raw CRC of all frames, from which the file's checksum can be joined in order.
  */
 import { assert } from "../base/assert.ts";
-import type { Pgno } from "../base/ids.ts";
 import { MillraceError, type ErrorCode } from "../errors.ts";
 import {
   DECODE_STOP,
@@ -81,6 +81,7 @@ export class FrameDecoder {
   readonly #fd: number | undefined;
   /** The kernel's checksums as pairs of words. */
   readonly #checksumWords: Uint32Array<ArrayBuffer>;
+  readonly #pageCrcWords: Uint32Array<ArrayBuffer>;
 
   /** `fd` is borrowed; without one, pages are decoded and summed only. */
   constructor(options: {
@@ -96,12 +97,8 @@ export class FrameDecoder {
     this.#kernel = openKernel({ pageSize, batchPages });
     this.#files = files;
     this.#fd = fd;
-    const { checksums } = this.#kernel;
-    this.#checksumWords = new Uint32Array(
-      checksums.buffer,
-      checksums.byteOffset,
-      checksums.length * 2,
-    );
+    this.#checksumWords = wordsOf(this.#kernel.checksums);
+    this.#pageCrcWords = wordsOf(this.#kernel.pageCrcs);
   }
 
   /** Throws `ltx/invalid` or `ltx/checksum-mismatch` with the page and its offset, or what writing throws (`fs/*`). */
@@ -131,21 +128,6 @@ export class FrameDecoder {
       done += packed.count;
     }
     return sums;
-  }
-
-  /** Checksums of pages that hold zeros only; nothing is written. */
-  sumZeros(first: Pgno, last: Pgno): CrcRegister {
-    const { pageSize, batchPages, input } = this.#kernel;
-    input.fill(0, 0, pageSize);
-    const sum = { low: 0, high: 0 };
-    for (let pgno = first; pgno <= last;) {
-      const count = Math.min(batchPages, last - pgno + 1);
-      const pgnos = Uint32Array.from({ length: count }, (_, i) => pgno + i);
-      this.#kernel.pageChecksums(pgnos, { offset: 0, stride: 0 });
-      for (let i = 0; i < count; i += 1) this.#addChecksum(sum, i);
-      pgno += count;
-    }
-    return sum;
   }
 
   /** Lays as many frames as fit, from `start` on, one after the other into the kernel's input. */
@@ -199,24 +181,25 @@ export class FrameDecoder {
   #place(task: FrameTask, start: number, count: number, sum: CrcRegister): number {
     const { pgnos } = this.#kernel;
     let pages = 0;
-    for (let i = 0; i < count;) {
-      if (task.taken !== undefined && task.taken[start + i] === 0) {
-        i += 1;
-        continue;
-      }
-      const first = i;
-      do {
+    let first = 0;
+    for (let i = 0; i < count; i += 1) {
+      const isTaken = task.taken?.[start + i] !== 0;
+      if (isTaken) {
         this.#addChecksum(sum, i);
-        i += 1;
-      } while (i < count && pgnos[i] === (pgnos[i - 1] ?? 0) + 1 && task.taken?.[start + i] !== 0);
+        pages += 1;
+      }
+      const isNeighbour = i > first && pgnos[i] === (pgnos[i - 1] ?? 0) + 1;
+      const isWritten = isTaken && !this.#isZero(i);
+      if (isWritten && (isNeighbour || i === first)) continue;
       this.#write(first, i);
-      pages += i - first;
+      first = isWritten ? i : i + 1;
     }
+    this.#write(first, count);
     return pages;
   }
 
   #write(first: number, end: number): void {
-    if (this.#fd === undefined) return;
+    if (this.#fd === undefined || first >= end) return;
     const { output, pageSize, pgnos } = this.#kernel;
     const offset = ((pgnos[first] ?? 1) - 1) * pageSize;
     this.#files.write(
@@ -227,10 +210,22 @@ export class FrameDecoder {
     );
   }
 
+  /** Whether page `i` of the batch is zeros, which a new file has without being written. */
+  #isZero(i: number): boolean {
+    // The bare CRC of zeros is zero, which is cheap to see; the bytes decide.
+    if (this.#pageCrcWords[2 * i] !== 0 || this.#pageCrcWords[2 * i + 1] !== 0) return false;
+    const { output, pageSize } = this.#kernel;
+    return output.subarray(i * pageSize, (i + 1) * pageSize).every((byte) => byte === 0);
+  }
+
   #addChecksum(sum: CrcRegister, i: number): void {
     sum.low ^= this.#checksumWords[2 * i] ?? 0;
     sum.high ^= this.#checksumWords[2 * i + 1] ?? 0;
   }
+}
+
+function wordsOf(pairs: BigUint64Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
+  return new Uint32Array(pairs.buffer, pairs.byteOffset, pairs.length * 2);
 }
 
 function word(frames: Uint32Array<ArrayBuffer>, index: number, column: number): number {

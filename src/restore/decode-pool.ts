@@ -6,9 +6,7 @@
  */
 import { Worker } from "node:worker_threads";
 import { assert, defined } from "../base/assert.ts";
-import type { Pgno } from "../base/ids.ts";
 import { fromErrorRecord, MillraceError } from "../errors.ts";
-import type { CrcRegister } from "../kernel/kernel.ts";
 import { siblingModule } from "../platform/sibling.ts";
 import type { DecodeCalls, DecodeMethod, DecodeReply } from "./decode-calls.ts";
 import type { FrameSums, FrameTask } from "./decode-frames.ts";
@@ -98,10 +96,6 @@ export class DecodePool implements AsyncDisposable {
   /** Takes over `task.bytes` and its buffer. */
   decode(task: FrameTask): Promise<FrameSums> {
     return this.#idlest().call("decode", task, task.bytes);
-  }
-
-  sumZeros(first: Pgno, last: Pgno): Promise<CrcRegister> {
-    return this.#idlest().call("sumZeros", { first, last });
   }
 
   /** Makes all writes of all finished calls durable. */

@@ -26,8 +26,6 @@ function answer(request: DecodeRequest): DecodeCalls[DecodeMethod]["result"] {
         // Given back at once: the collector would let megabytes of finished input pile up.
         request.args.bytes.buffer.transfer(0);
       }
-    case "sumZeros":
-      return defined(decoder, "the decoder").sumZeros(request.args.first, request.args.last);
     case "sync":
       if (fd !== undefined) nodeFiles.fsync("restore output sync", fd);
       return undefined;

@@ -16,6 +16,8 @@ export interface PageRun {
   readonly last: Pgno;
 }
 
+const ALL_FOUND = 0xffffffff;
+
 export class PageSet {
   readonly first: Pgno;
   readonly last: Pgno;
@@ -44,6 +46,12 @@ export class PageSet {
     const cap = Math.max(commit, this.first - 1);
     if (cap >= this.#cap) return;
     for (let pgno = cap + 1; pgno <= this.#cap; pgno += 1) {
+      // Words without a found page are skipped: in a database that a damaged header makes huge all are.
+      if (this.#isWord(pgno, 0) && pgno + 31 <= this.#cap) {
+        this.#missingCount -= 32 - (this.#holdsLock(pgno, pgno + 31) ? 1 : 0);
+        pgno += 31;
+        continue;
+      }
       if (pgno !== this.#lockPgno && !this.has(pgno)) this.#missingCount -= 1;
     }
     this.#cap = cap;
@@ -71,11 +79,17 @@ export class PageSet {
   *unclaimedRuns(): Generator<PageRun, void, void> {
     let start: Pgno | undefined;
     for (let pgno = this.first; pgno <= this.last; pgno += 1) {
-      const index = pgno - this.first;
-      // Full words are skipped: in most databases all are.
-      if ((index & 31) === 0 && this.#bits[index >>> 5] === 0xffffffff) {
-        if (start !== undefined) yield { first: start, last: pgno - 1 };
-        start = undefined;
+      // Words of which all pages were found, or none, are skipped.
+      const isFull = this.#isWord(pgno, ALL_FOUND);
+      const isEmpty =
+        !isFull &&
+        this.#isWord(pgno, 0) &&
+        pgno + 31 <= this.last &&
+        !this.#holdsLock(pgno, pgno + 31);
+      if (isFull || isEmpty) {
+        if (isEmpty) start ??= pgno;
+        else if (start !== undefined) yield { first: start, last: pgno - 1 };
+        if (isFull) start = undefined;
         pgno += 31;
         continue;
       }
@@ -87,6 +101,12 @@ export class PageSet {
       start = undefined;
     }
     if (start !== undefined) yield { first: start, last: this.last };
+  }
+
+  /** Whether `pgno` begins a word of the set, and that word has the value. */
+  #isWord(pgno: Pgno, value: number): boolean {
+    const index = pgno - this.first;
+    return (index & 31) === 0 && this.#bits[index >>> 5] === value;
   }
 
   #holdsLock(first: Pgno, last: Pgno): boolean {
