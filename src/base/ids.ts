@@ -1,7 +1,7 @@
 /**
  * Identifiers that appear in file names, headers and messages.
  *
- * Source: replication-core spec 1.9 (superfly/ltx `TXID.String`, `ParseTXID`, `Pos`).
+ * Source: superfly/ltx@8cb8f8e `TXID.String`, `ParseTXID`, `Checksum`.
  */
 import { MillraceError } from "../errors.ts";
 

@@ -16,7 +16,7 @@ const replicator = await openReplicator({
   logger: SILENT,
   version: "crash-test",
   pid: process.pid,
-  captureSetup: { filesModule: new URL("crash-files.ts", import.meta.url).href },
+  captureSetup: { filesModule: new URL("./crash-files.ts", import.meta.url).href },
   onEvent: (event) => {
     if (event.type === "stopped") console.log(`stopped ${JSON.stringify(event.error)}`);
     if (event.type === "resync") console.log(`resync ${event.kind}: ${event.reason}`);

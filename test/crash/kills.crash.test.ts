@@ -24,6 +24,8 @@ import { openReplica } from "../../src/storage/registry.ts";
 
 const KILLS = Number(process.env["MILLRACE_CRASH_KILLS"] ?? 60);
 const SEED = Number(process.env["MILLRACE_CRASH_SEED"] ?? Date.now() % 1_000_000);
+const LEDGER = new URL("./ledger.ts", import.meta.url);
+const DAEMON = new URL("./daemon.ts", import.meta.url);
 /** Kills on one line before a new database is begun, to keep restores short. */
 const KILLS_PER_LINE = 25;
 
@@ -40,9 +42,8 @@ class Script {
   readonly #exited: Promise<unknown>;
   #wake: () => void = () => {};
 
-  constructor(name: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    const script = fileURLToPath(new URL(name, import.meta.url));
-    this.child = spawn(process.execPath, [script, ...args], {
+  constructor(script: URL, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+    this.child = spawn(process.execPath, [fileURLToPath(script), ...args], {
       stdio: ["pipe", "pipe", "inherit"],
       env: { ...process.env, ...env },
     });
@@ -90,7 +91,7 @@ class Line {
   }
 
   #startWriter(): Script {
-    return new Script("ledger.ts", [this.path, String(random(1_000_000))]);
+    return new Script(LEDGER, [this.path, String(random(1_000_000))]);
   }
 
   get committed(): number {
@@ -110,7 +111,7 @@ class Line {
             MILLRACE_CRASH_AT: String(kill.atOperation),
             MILLRACE_CRASH_MOMENT: kill.moment ?? "before",
           };
-    const daemon = new Script("daemon.ts", [this.path, pathToFileURL(this.replica).href], crash);
+    const daemon = new Script(DAEMON, [this.path, pathToFileURL(this.replica).href], crash);
     await daemon.line("ready");
     const timer = setTimeout(() => void daemon.kill(), kill.afterMs ?? 1500);
     while (daemon.running) {
