@@ -80,14 +80,17 @@ export interface RemoteState {
   readonly need: Need | undefined;
 }
 
-export type Action =
-  | { readonly kind: "idle" }
+export type WorkAction =
   /** Upload; it continues the line. */
   | { readonly kind: "continue"; readonly file: LocalFile }
   /** Upload; it stands alone and takes the line up. */
   | { readonly kind: "rebase"; readonly file: LocalFile }
   /** Find out whether the file holds every page; if it does, it is a `rebase`. */
-  | { readonly kind: "probe"; readonly file: LocalFile; readonly need: Need }
+  | { readonly kind: "probe"; readonly file: LocalFile; readonly need: Need };
+
+export type Action =
+  | WorkAction
+  | { readonly kind: "idle" }
   | { readonly kind: "wait"; readonly need: Need };
 
 export function viewRemote(files: readonly RemoteFile[]): RemoteView {
@@ -208,6 +211,24 @@ function newestUnlisted(state: RemoteState, local: LocalView): LocalFile | undef
   if (level0MaxTxid >= headTxid || provenTxid < headTxid) return undefined;
   const last = firstReaching(local.files, headTxid);
   return last?.maxTxid === headTxid && last.minTxid > level0MaxTxid ? last : undefined;
+}
+
+/** Why the file of an action must not be uploaded, now that its content is known; `undefined` when it may. */
+export function refusalOf(
+  action: WorkAction,
+  content: { readonly pageSize: number; readonly holdsEveryPage: boolean },
+  headPageSize: number | undefined,
+): Need | undefined {
+  const isOtherSize = headPageSize !== undefined && headPageSize !== content.pageSize;
+  const wholeFileTxid = undefined;
+  if (action.kind === "probe") {
+    const stands = content.holdsEveryPage && !isOtherSize;
+    return stands ? undefined : { ...action.need, wholeFileTxid };
+  }
+  const { minTxid } = action.file;
+  if (action.kind === "rebase" || !isOtherSize || minTxid === 1n) return undefined;
+  // Restores merge files of one page size: a snapshot of the new size has to come first.
+  return { reason: "page-size-changed", minTxid, wholeFileTxid };
 }
 
 /** Local files up to here will never be uploaded any more. */

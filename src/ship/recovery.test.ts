@@ -346,6 +346,19 @@ describe("f) a local file lost or damaged before it was uploaded", () => {
     rmSync(directory, { recursive: true });
   });
 
+  test("a large file is proven to its last byte before its first one leaves", async () => {
+    await using ship = new ShipHarness({ pageSize: 65_536, noise: true });
+    const file = ship.maker.commit({ commit: 100 });
+    const path = ship.maker.pathOf(file);
+    const bytes = readFileSync(path);
+    const at = bytes.length - 40_000;
+    bytes[at] = (bytes[at] ?? 0) ^ 1;
+    writeFileSync(path, bytes);
+    ship.announce(file);
+    assert.deepEqual(await ship.settle(), { kind: "waiting" });
+    assert.equal(ship.store.counts.put, 0);
+  });
+
   test("a damaged snapshot is asked for again", async () => {
     await using ship = await shipped(2);
     const lost = ship.maker.commit();

@@ -22,11 +22,11 @@ import {
   afterUpload,
   nextAction,
   reconcile,
+  refusalOf,
   releasedTxid,
   sameFile,
-  type Action,
-  type Need,
   type RemoteState,
+  type WorkAction,
 } from "./reconcile.ts";
 import { Requests } from "./requests.ts";
 import { Rest } from "./rest.ts";
@@ -60,8 +60,6 @@ export interface ShipperOptions {
 export type StepOutcome =
   | { readonly kind: "worked" | "idle" | "waiting" | "stopped" }
   | { readonly kind: "failed"; readonly backoffMs: number };
-
-type WorkAction = Exclude<Action, { kind: "idle" | "wait" }>;
 
 const WORKED: StepOutcome = { kind: "worked" };
 
@@ -116,6 +114,11 @@ export class Shipper implements LineConsumer, Disposable {
   /** The local file that is being uploaded. */
   get shipping(): LocalFile | undefined {
     return this.#shipping;
+  }
+
+  /** Everything up to here can be restored from the destination. */
+  get durableTxid(): Txid {
+    return this.#durable.reached;
   }
 
   position(): ShipPosition {
@@ -270,7 +273,9 @@ export class Shipper implements LineConsumer, Disposable {
     const restarts = this.#line.restarts;
     const content = await this.#open(action, signal);
     if (content === undefined || restarts !== this.#line.restarts) return WORKED;
-    const refusal = this.#refusal(action, content);
+    const { header, holdsEveryPage } = content;
+    const facts = { pageSize: header.pageSize, holdsEveryPage };
+    const refusal = refusalOf(action, facts, this.#pageSize);
     if (refusal !== undefined) {
       this.#remote = { ...remote, need: refusal };
       return WORKED;
@@ -281,25 +286,11 @@ export class Shipper implements LineConsumer, Disposable {
     const fence: Fence = { headTxid: remote.headTxid, known: remote.beyond, own };
     await this.#upload(file, content, { fence: isRebase || isRange ? fence : undefined, signal });
     if (restarts !== this.#line.restarts) return WORKED;
-    this.#pageSize = content.header.pageSize;
+    this.#pageSize = header.pageSize;
     this.#remote = afterUpload(remote, file);
     this.#requests.set(undefined);
     this.#moved(this.#remote.headTxid);
     return WORKED;
-  }
-
-  /** Why the file must not be uploaded, although it is next. */
-  #refusal(action: WorkAction, content: LocalContent): Need | undefined {
-    const { minTxid, pageSize } = content.header;
-    const isOtherSize = this.#pageSize !== undefined && this.#pageSize !== pageSize;
-    const wholeFileTxid = undefined;
-    if (action.kind === "probe") {
-      const stands = content.holdsEveryPage && !isOtherSize;
-      return stands ? undefined : { ...action.need, wholeFileTxid };
-    }
-    if (action.kind !== "continue" || !isOtherSize || minTxid === 1n) return undefined;
-    // Restores merge files of one page size: a snapshot of the new size has to come first.
-    return { reason: "page-size-changed", minTxid, wholeFileTxid };
   }
 
   /** The file's content, or `undefined` when the file is lost for good. */
