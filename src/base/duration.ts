@@ -1,7 +1,7 @@
 /**
  * Durations as Go writes them: `1h30m`, `250ms`. Used in configuration files and command lines.
  *
- * Source: surface spec 2.1 (Go `time.ParseDuration`).
+ * Source: Go `time.ParseDuration`.
  */
 
 const UNIT_MS: Readonly<Record<string, number>> = {

@@ -2,7 +2,7 @@
  * Command lines as Go's `flag` package reads them, on top of `node:util` parseArgs: `-name value`, `--name value`,
  * `-name=value`, booleans `-name` and `-name=false`. Flags may also follow the arguments; `--` ends them.
  *
- * Source: surface spec 1.1.
+ * Source: Go `flag.FlagSet`.
  */
 import { parseArgs } from "node:util";
 import { defined } from "../base/assert.ts";

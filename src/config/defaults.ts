@@ -1,4 +1,4 @@
-/** What a configuration means where it says nothing. Source: surface spec 2.2, 2.3. */
+/** What a configuration means where it says nothing. Source: benbjohnson/litestream@63225f1 `DefaultConfig`. */
 import type { DatabaseConfig, LoggingConfig } from "./contract.ts";
 
 export const DEFAULT_SYNC_INTERVAL_MS = 1000;

@@ -1,7 +1,7 @@
 /**
  * Environment variables in the text of a configuration file, before it is parsed.
  *
- * Source: surface spec 2.1 (Go `os.Expand`), plus `$$` for a dollar sign, which Litestream lacks.
+ * Source: Go `os.Expand`, plus `$$` for a dollar sign, which Litestream lacks.
  */
 
 const REFERENCE = /\$(?:\$|\{([^}]*)\}|([A-Za-z_]\w*))/g;

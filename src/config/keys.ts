@@ -2,7 +2,7 @@
  * Which keys a configuration file may have, and which keys of Litestream's this version does not have. A key that
  * does nothing here is an error: silence would leave somebody without what they configured.
  *
- * Source: surface spec 2.2 to 2.4.
+ * Source: benbjohnson/litestream@63225f1 `Config`, `DBConfig`, `ReplicaConfig`.
  */
 
 export interface KeyTable {

@@ -2,7 +2,8 @@
  * From the text of a configuration file to a `Config`. Everything that is wrong is reported at once, each with its
  * line. Litestream's files are read as they are, as far as this version goes.
  *
- * Source: surface spec 2; its traps T8 (bare durations) and the silent unknown keys are errors here.
+ * Source: benbjohnson/litestream@63225f1 `ParseConfig`, `Config.Validate`. Bare numbers as durations (nanoseconds there) and
+ * unknown keys (ignored there) are errors here.
  */
 import { pathToFileURL } from "node:url";
 import { defined } from "../base/assert.ts";

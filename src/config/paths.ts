@@ -1,4 +1,4 @@
-/** Paths as configuration files and command lines write them. Source: surface spec 1.1. */
+/** Paths as configuration files and command lines write them. Source: benbjohnson/litestream@63225f1 `expand`. */
 import { resolve } from "node:path";
 
 export interface PathContext {

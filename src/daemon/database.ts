@@ -9,23 +9,15 @@ import type { CaptureHandle, CaptureThread } from "../capture/client.ts";
 import type { CaptureEvent, CaptureOptions } from "../capture/contract.ts";
 import { metaPaths } from "../capture/meta-dir.ts";
 import { loadState } from "../capture/state.ts";
-import {
-  fromErrorRecord,
-  toErrorRecord,
-  toMillraceError,
-  type ErrorRecord,
-  type MillraceError,
-} from "../errors.ts";
+import { fromErrorRecord, toErrorRecord, type ErrorRecord, type MillraceError } from "../errors.ts";
 import type { LineEvent, ShipEvent } from "../ship/contract.ts";
 import { LocalLine } from "../ship/local-line.ts";
 import type { LtxStore } from "../storage/ltx-store.ts";
 import type { DatabaseStatus, ReplicationEvent } from "./contract.ts";
+import { CaptureRequests } from "./capture-requests.ts";
 import { Destination } from "./destination.ts";
 import { LagMarks } from "./lag.ts";
 import type { ReplicatorContext } from "./context.ts";
-
-/** Before a request that capture could not take is made again. */
-const ASK_AGAIN_MS = 1000;
 
 export interface Target {
   readonly name: string;
@@ -52,7 +44,7 @@ export class ReplicatedDatabase implements AsyncDisposable {
   #error: ErrorRecord | undefined;
   #stoppedBy: MillraceError | undefined;
   readonly #stop = new AbortController();
-  readonly #pending = new Set<Disposable>();
+  readonly #requests: CaptureRequests;
 
   /** Begins to capture and to ship. Throws `capture/busy`, `fs/*`; then nothing goes on. */
   static async open(
@@ -78,6 +70,12 @@ export class ReplicatedDatabase implements AsyncDisposable {
     this.#context = context;
     this.#setup = setup;
     this.#handle = handle;
+    this.#requests = new CaptureRequests({
+      handle,
+      clock,
+      onFailing: (error) => this.#captureFailed(toErrorRecord(error), 1),
+      onDefect: (error) => this.fail(error),
+    });
     const meta = metaPaths(this.metaDir);
     const state = loadState(files, meta.state);
     this.#txid = handle.initial.txid;
@@ -226,8 +224,7 @@ export class ReplicatedDatabase implements AsyncDisposable {
   #lineMoved(event: LineEvent): void {
     if (event.type !== "released") return;
     this.#lag.released(event.txid);
-    // What fails in passing is made good by the next release.
-    this.#ask(() => this.#handle.release(event.txid), { retry: false });
+    this.#requests.release(event.txid);
   }
 
   #shipped(destination: string, event: ShipEvent): void {
@@ -272,35 +269,16 @@ export class ReplicatedDatabase implements AsyncDisposable {
       this.#tell({ type: "rebase", database: this.path, destination, reason });
     if (event.type === "boundary-needed") {
       tell(event.reason);
-      this.#ask(() => this.#handle.requireBoundary(event.reason), { retry: true });
+      this.#requests.boundary(event.reason);
       return;
     }
     tell("remote-ahead");
-    const request = { txid: event.remoteMaxTxid, snapshot: event.snapshotNeeded };
-    this.#ask(() => this.#handle.moveTo(request), { retry: true });
-  }
-
-  /** A request to capture whose answer nobody waits for, but which must not get lost. */
-  #ask(request: () => Promise<unknown>, options: { readonly retry: boolean }): void {
-    request().catch((error: unknown) => {
-      const known = toMillraceError(error);
-      // At the end capture is gone before shipping: the next start does what is left.
-      if (known.code === "daemon/closed") return;
-      if (known.retry === "never") return this.fail(known);
-      if (!options.retry) return;
-      this.#captureFailed(toErrorRecord(known), 1);
-      const again = this.#context.clock.schedule(ASK_AGAIN_MS, () => {
-        this.#pending.delete(again);
-        this.#ask(request, options);
-      });
-      this.#pending.add(again);
-    });
+    this.#requests.move(event.remoteMaxTxid, event);
   }
 
   /** Ends shipping. What is not uploaded stays in the local queue. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const timer of this.#pending) timer[Symbol.dispose]();
-    this.#pending.clear();
+    this.#requests[Symbol.dispose]();
     for (const destination of this.#destinations) await destination[Symbol.asyncDispose]();
     await this.#line[Symbol.asyncDispose]();
     for (const { store } of this.#setup.targets) await store[Symbol.asyncDispose]();

@@ -37,7 +37,7 @@ export interface ReplicateOptions {
 
 interface Pending {
   readonly resolve: (value: never) => void;
-  readonly reject: (reason: unknown) => void;
+  readonly reject: (reason: Error) => void;
 }
 
 /**
@@ -156,7 +156,7 @@ export class Replication implements AsyncDisposable {
   }
 
   #aborted(): void {
-    const reason: unknown = this.#signal?.reason;
+    const reason = this.#signal?.reason as Error;
     for (const { reject } of this.#pending.values()) reject(reason);
     this.#pending.clear();
     // Who aborts may still wait for the end; the failure is theirs to see there.

@@ -2,7 +2,7 @@
  * Splits a command line into words as a shell would, without being one: quotes and backslashes count, variables,
  * globs and substitutions do not. What only a shell could do is refused; Litestream silently drops it.
  *
- * Source: surface spec 1.2.
+ * Source: mattn/go-shellwords `Parser.Parse`, which Litestream uses.
  */
 import { MillraceError } from "../errors.ts";
 
