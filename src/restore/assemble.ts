@@ -21,7 +21,7 @@ import { BoundedJobs, type JobLimits } from "./bounded-jobs.ts";
 import type { DecodePool } from "./decode-pool.ts";
 import { PageSet } from "./page-set.ts";
 import { openPlanFile, WHOLE_FILE_BYTES, type PlanFile } from "./plan-file.ts";
-import { RangeReader } from "./range-reader.ts";
+import { RangeReader, type RangeReaderOptions } from "./range-reader.ts";
 import { scanFile, type ScanContext } from "./scan-file.ts";
 import { sumZeroPages } from "./zero-pages.ts";
 
@@ -49,9 +49,9 @@ export interface AssembleOptions {
   readonly random: Random;
   readonly signal?: AbortSignal | undefined;
   readonly spanPages?: number | undefined;
-  onBegin?(pagesTotal: number, pageSize: number): void;
-  onPages?(pages: number): void;
-  onRetry?(error: MillraceError, file: LtxFileInfo, delayMs: number): void;
+  readonly onBegin?: ((pagesTotal: number, pageSize: number) => void) | undefined;
+  readonly onPages?: ((pages: number) => void) | undefined;
+  readonly onRetry?: RangeReaderOptions["onRetry"];
 }
 
 export interface Assembled {

@@ -15,7 +15,7 @@ export const DEFAULT_PARALLELISM = 2;
 export const MAX_PARALLELISM = 64;
 
 interface Pending {
-  resolve(result: unknown): void;
+  resolve(result: DecodeCalls[DecodeMethod]["result"]): void;
   reject(error: unknown): void;
   readonly weight: number;
 }
@@ -49,7 +49,7 @@ class DecodeThread {
     this.#nextId += 1;
     return new Promise((resolve, reject) => {
       const weight = bytes?.length ?? 0;
-      this.#pending.set(id, { resolve: resolve as (result: unknown) => void, reject, weight });
+      this.#pending.set(id, { resolve, reject, weight });
       this.#weight += weight;
       this.#worker.postMessage({ id, method, args }, bytes === undefined ? [] : [bytes.buffer]);
     });

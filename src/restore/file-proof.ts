@@ -2,7 +2,7 @@
  * The checksum of one LTX file, joined from parts that were hashed in any order by several threads.
  *
  * A CRC is linear: the register after bytes A and B is that after A, shifted by the length of B, plus the
- * raw CRC of B. Source: replication-core spec 1.6 (superfly/ltx `Decoder.Close`).
+ * raw CRC of B. Source: superfly/ltx `Decoder.Close`; docs/formats/ltx.md.
  */
 import { defined } from "../base/assert.ts";
 import { formatChecksum, toChecksum } from "../base/ids.ts";

@@ -100,8 +100,11 @@ export class Output {
     try {
       this.#files.rename(op, temporary, this.path);
     } catch (error) {
-      this.#putBack(moved);
-      throw error;
+      // Over a network a rename may have happened although it failed; then the old logs must stay away.
+      if (this.#files.stat(op, temporary) !== undefined) {
+        this.#putBack(moved);
+        throw error;
+      }
     }
     this.#files.fsyncDirectory(op, dirname(this.path));
     this.#unique = undefined;
@@ -164,8 +167,9 @@ export class Output {
         const from = this.path + suffix;
         if (this.#files.stat(op, from) === undefined) continue;
         const to = `${this.path}.${this.#unique ?? ""}.old${suffix}`;
-        this.#files.rename(op, from, to);
+        // Noted before it is done: a rename that fails may have happened.
         moved.push({ from, to });
+        this.#files.rename(op, from, to);
       }
       if (moved.length > 0) this.#files.fsyncDirectory(op, dirname(this.path));
     } catch (error) {

@@ -3,7 +3,7 @@
  *
  * Files are read newest first, so the first file that holds a page holds its newest version. A file whose
  * commit is below a page ends that page's history: whatever older files say about it was truncated away,
- * and a page that no newer file holds is zeros (the shrink rule of replication-core spec 2.3). The lock
+ * and a page that no newer file holds is zeros (superfly/ltx `Compactor` lets a stale page through here). The lock
  * page is never stored and always zeros.
  *
  * A set covers a span of page numbers, so that memory stays bounded however large the database is.

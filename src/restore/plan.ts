@@ -8,7 +8,7 @@
  *
  * A plan never stops short in silence: a file that the target includes but the chain cannot reach is an
  * error that names the hole.
- * Source: replication-core spec 6.1 (litestream `CalcRestorePlan`), corrected for times and holes.
+ * Source: litestream `CalcRestorePlan`, corrected for times and holes.
  */
 import { formatTxid, NO_TXID, nextTxid, toTxid, type Txid } from "../base/ids.ts";
 import { MillraceError } from "../errors.ts";

@@ -15,7 +15,7 @@ import { scanFile } from "./scan-file.ts";
 
 export interface ProveOptions extends AssembleOptions {
   /** Called when something did not add up and every file is about to be checked. */
-  onDiagnose?(): void;
+  readonly onDiagnose?: (() => void) | undefined;
 }
 
 /** A file of the plan and what is wrong with it. */

@@ -3,8 +3,8 @@
  *
  * A page checksum is the CRC of page number and page: an affine function of the number when the page is
  * fixed. So the XOR over a run of numbers is the checksum for the XOR of these numbers, plus that of number
- * 0 once more when the run is even. However many pages there are, two are hashed. Source: replication-core
- * spec 1.6 (superfly/ltx `ChecksumPage`).
+ * 0 once more when the run is even. However many pages there are, two are hashed. Source: superfly/ltx
+ * `ChecksumPage`.
  */
 import type { CrcRegister, Kernel } from "../kernel/kernel.ts";
 import type { PageRun } from "./page-set.ts";
