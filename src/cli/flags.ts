@@ -18,6 +18,9 @@ export interface FlagSpec {
 
 export type FlagTable = Readonly<Record<string, FlagSpec>>;
 
+/** How the values of boolean flags are kept. */
+const ON = "true";
+const OFF = "false";
 const TRUE = ["1", "t", "true"];
 const FALSE = ["0", "f", "false"];
 
@@ -25,11 +28,11 @@ const FALSE = ["0", "f", "false"];
 export class Arguments {
   readonly positionals: readonly string[];
   readonly #table: FlagTable;
-  readonly #values: ReadonlyMap<string, string | boolean>;
+  readonly #values: ReadonlyMap<string, string>;
 
   constructor(
     table: FlagTable,
-    values: ReadonlyMap<string, string | boolean>,
+    values: ReadonlyMap<string, string>,
     positionals: readonly string[],
   ) {
     this.#table = table;
@@ -40,14 +43,13 @@ export class Arguments {
   /** A boolean flag; false unless given. */
   flag(name: string): boolean {
     defined(this.#table[name], `flag -${name}`);
-    return this.#values.get(name) === true;
+    return this.#values.get(name) === ON;
   }
 
   /** The last value given for a flag. */
   text(name: string): string | undefined {
     defined(this.#table[name], `flag -${name}`);
-    const value = this.#values.get(name);
-    return typeof value === "string" ? value : undefined;
+    return this.#values.get(name);
   }
 }
 
@@ -62,37 +64,23 @@ export interface CommandFlags {
 /** Throws `usage/invalid` for anything that the command does not have. */
 export function parseFlags(command: CommandFlags, args: readonly string[]): Arguments {
   const table = command.flags;
+  const options = Object.keys(table).map((name) => [name, { type: "string" }] as const);
   const { tokens } = parseArgs({
     args: normalize(command, args),
-    options: Object.fromEntries(
-      Object.entries(table).map(([name, { kind }]) => [
-        name,
-        { type: kind === "boolean" ? "boolean" : "string" } as const,
-      ]),
-    ),
+    options: Object.fromEntries(options),
     allowPositionals: true,
-    allowNegative: true,
     tokens: true,
   });
-  const values = new Map<string, string | boolean>();
+  const values = new Map<string, string>();
   const positionals: string[] = [];
   for (const token of tokens) {
     if (token.kind === "positional") positionals.push(token.value);
-    if (token.kind === "option") setOption(values, token, table);
+    if (token.kind === "option") values.set(token.name, token.value ?? "");
   }
   return new Arguments(table, values, positionals);
 }
 
-function setOption(
-  values: Map<string, string | boolean>,
-  token: { readonly name: string; readonly value?: string | undefined },
-  table: FlagTable,
-): void {
-  if (table[token.name] !== undefined) values.set(token.name, token.value ?? true);
-  else values.set(token.name.replace(/^no-/, ""), false);
-}
-
-/** Rewrites Go's spelling into the one that `parseArgs` takes without doubt: `--name=value`, `--name`, `--no-name`. */
+/** Rewrites Go's spelling into the one that `parseArgs` takes without doubt: `--name=value`, also for booleans. */
 function normalize(command: CommandFlags, args: readonly string[]): string[] {
   const table = command.flags;
   const normal: string[] = [];
@@ -127,8 +115,8 @@ function normalize(command: CommandFlags, args: readonly string[]): string[] {
 
 function booleanFlag(command: string, name: string, value: string | undefined): string {
   const text = value?.toLowerCase();
-  if (text === undefined || TRUE.includes(text)) return `--${name}`;
-  if (FALSE.includes(text)) return `--no-${name}`;
+  if (text === undefined || TRUE.includes(text)) return `--${name}=${ON}`;
+  if (FALSE.includes(text)) return `--${name}=${OFF}`;
   throw usage(
     command,
     `flag -${name} is on or off: got "${value}"`,

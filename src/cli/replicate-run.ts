@@ -24,20 +24,20 @@ export interface Run {
 
 /** One full pass: capture, upload, durable, end. */
 export async function runOnce(run: Run): Promise<number> {
-  const { terminal, json } = run;
+  const { terminal, json, shutdownSyncTimeoutMs: timeoutMs } = run;
   using signals = new SignalAbort();
   const replicator = await run.open(() => {});
-  let failure: MillraceError | undefined;
   try {
     await replicator.sync({ signal: signals.signal });
     refuseUnread(replicator.status().databases);
   } catch (error) {
-    failure = toMillraceError(error);
+    // The other databases still get their pass.
+    if (replicator.paths.length > 1) await replicator.close({ timeoutMs, signal: signals.signal });
+    else await replicator.abandon();
+    throw error;
   }
-  const timeoutMs = failure === undefined ? run.shutdownSyncTimeoutMs : 0;
   const result = await replicator.close({ timeoutMs, signal: signals.signal });
   signals.signal.throwIfAborted();
-  if (failure !== undefined) throw failure;
   return conclude(terminal, result, { json, verbose: true });
 }
 
@@ -81,7 +81,11 @@ export async function runUntilEnd(run: Run, exec: string | undefined): Promise<n
     failure = toMillraceError(error);
   }
   logger.log("info", "shutting down");
-  const result = await replicator.close({ timeoutMs: failure === undefined ? timeoutMs : 0 });
+  if (failure !== undefined && exec === undefined) {
+    await replicator.abandon();
+    throw failure;
+  }
+  const result = await replicator.close({ timeoutMs });
   logger.log("info", "shut down", { durable: result.durable });
   const [stopped] = replicator.stopped;
   if (failure !== undefined) throw failure;

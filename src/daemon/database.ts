@@ -279,6 +279,7 @@ export class ReplicatedDatabase implements AsyncDisposable {
   /** Ends shipping. What is not uploaded stays in the local queue. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#requests[Symbol.dispose]();
+    if (this.#stoppedBy === undefined) this.#phase = "closed";
     for (const destination of this.#destinations) await destination[Symbol.asyncDispose]();
     await this.#line[Symbol.asyncDispose]();
     for (const { store } of this.#setup.targets) await store[Symbol.asyncDispose]();

@@ -2,27 +2,39 @@
 import type { Txid } from "../base/ids.ts";
 
 interface Mark {
+  /** The last transaction it stands for. */
   readonly txid: Txid;
+  /** When the first one was captured. */
   readonly timestampMs: number;
+  /** How many it stands for. */
+  readonly count: number;
 }
 
-/** During an outage pairs of marks are merged, so that times become coarser instead of many. */
+/** During an outage marks stand for more and more transactions each, so that times become coarser instead of many. */
 const MAX_MARKS = 1024;
 
 export class LagMarks {
   #marks: Mark[] = [];
+  #perMark = 1;
 
   captured(txid: Txid, timestampMs: number): void {
     const last = this.#marks.at(-1);
     if (last !== undefined && last.txid >= txid) return;
-    this.#marks.push({ txid, timestampMs });
-    if (this.#marks.length > MAX_MARKS) this.#marks = merged(this.#marks);
+    if (last !== undefined && last.count < this.#perMark) {
+      this.#marks[this.#marks.length - 1] = { ...last, txid, count: last.count + 1 };
+      return;
+    }
+    this.#marks.push({ txid, timestampMs, count: 1 });
+    if (this.#marks.length <= MAX_MARKS) return;
+    this.#marks = merged(this.#marks);
+    this.#perMark *= 2;
   }
 
   /** Every destination has everything up to `txid`. */
   released(txid: Txid): void {
     const first = this.#marks.findIndex((mark) => mark.txid > txid);
     this.#marks = first < 0 ? [] : this.#marks.slice(first);
+    if (first < 0) this.#perMark = 1;
   }
 
   /** When the oldest transaction after `durable` was captured, Unix ms; possibly too early, never too late. */
@@ -31,10 +43,13 @@ export class LagMarks {
   }
 }
 
-/** Two neighbours become one that is captured with the first and durable with the second. */
+/** Two neighbours become one. */
 function merged(marks: readonly Mark[]): Mark[] {
   return marks.flatMap((mark, index) => {
-    if (index % 2 === 0) return index === marks.length - 1 ? [mark] : [];
-    return [{ txid: mark.txid, timestampMs: marks[index - 1]?.timestampMs ?? mark.timestampMs }];
+    const next = marks[index + 1];
+    if (index % 2 === 1) return [];
+    return next === undefined
+      ? [mark]
+      : [{ ...mark, txid: next.txid, count: mark.count + next.count }];
   });
 }
