@@ -99,7 +99,7 @@ export interface KernelAbi {
   encodePages(src: number, stride: number, count: number, legacy: number, dst: number): number;
   /** Decodes consecutive frames; fills all tables, advances the register, returns the count of pages. */
   decodePages(src: number, size: number, dst: number, maxCount: number): number;
-  /** Advances the register over consecutive frames whose sizes and page CRCs are in the tables. */
+  /** Advances the register over consecutive frames whose sizes and page CRCs are in the tables; fills checksums. */
   hashFrames(src: number, count: number): void;
 }
 
@@ -133,8 +133,9 @@ export function layOut(base: number, pageSize: number, batchPages: number): Kern
     end = start + size + AREA_SLACK;
     return start;
   };
-  const inputSize = batchPages * (WAL_FRAME_HEADER_SIZE + pageSize);
-  const outputSize = batchPages * maxPageFrameSize(pageSize);
+  const frameSize = maxPageFrameSize(pageSize);
+  const inputSize = Math.max(frameSize, batchPages * (WAL_FRAME_HEADER_SIZE + pageSize));
+  const outputSize = batchPages * frameSize;
   const pgnos = area(batchPages * 4);
   const words = area(batchPages * 4);
   const checksums = area(batchPages * 8);

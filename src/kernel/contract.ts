@@ -45,7 +45,7 @@ export interface Kernel {
   readonly pageSize: number;
   /** Most pages that one call takes. */
   readonly batchPages: number;
-  /** `batchPages * (24 + pageSize)` bytes: pages, WAL frames or LTX frames to work on. */
+  /** At least `batchPages * (24 + pageSize)` bytes: pages, WAL frames or LTX frames to work on. */
   readonly input: Uint8Array<ArrayBuffer>;
   /** Where encoded frames or decoded pages appear, from offset 0. Valid until the next call. */
   readonly output: Uint8Array<ArrayBuffer>;
@@ -89,7 +89,7 @@ export interface Kernel {
   ): DecodedRun;
   /**
    * Advances the file's `crc` over `count` frames in `input`, from offset 0, whose sizes and page CRCs are in
-   * `frameSizes` and `pageCrcs`.
+   * `frameSizes` and `pageCrcs`; fills `checksums`. Their pages are not needed.
    */
   hashFrames(count: number, crc: CrcRegister): void;
   /** Compresses at most one page's worth of bytes as a raw LZ4 block. Uses `input`; the result lies in `output`. */

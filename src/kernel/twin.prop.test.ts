@@ -223,7 +223,7 @@ test("decodePages() agrees on good and damaged frames and stays inside its outpu
   );
 });
 
-test("hashFrames() advances the register as encoding the same pages did", () => {
+test("hashFrames() advances the register and fills checksums as encoding the same pages did", () => {
   fc.assert(
     fc.property(anyPages, fc.boolean(), (pages, legacy) => {
       const pair = pairFor(pages.pageSize);
@@ -232,13 +232,17 @@ test("hashFrames() advances the register as encoding the same pages did", () => 
       if (frames.length > layout.inputSize) return;
       const halves = [RESULT_SLOT.crc, RESULT_SLOT.crc + 4];
       const wanted = halves.map((half) => pair.wasm.slot(half));
+      const checksumsSize = 8 * pages.kinds.length;
+      const checksums = Buffer.from(pair.wasm.range(layout.checksums, checksumsSize));
       pair.put(layout.input, frames);
+      pair.put(layout.checksums, new Uint8Array(checksumsSize));
       pair.setSlot(RESULT_SLOT.crc, pages.seed);
       pair.setSlot(RESULT_SLOT.crc + 4, ~pages.seed);
       pair.call((abi) => abi.hashFrames(layout.input, pages.kinds.length));
       for (const machine of pair.both) {
         const found = halves.map((half) => machine.slot(half));
         assert.deepEqual(found, wanted);
+        assert.ok(machine.range(layout.checksums, checksumsSize).equals(checksums));
       }
     }),
     propertyOptions(100),

@@ -22,10 +22,10 @@ import { FLAG_NO_CHECKSUM } from "./constants.ts";
 import { LtxEncoder } from "./encoder.ts";
 import type { LtxFileSummary, LtxSink } from "./encoder.ts";
 import { ltxMisuse } from "./errors.ts";
+import type { FrameBatch } from "./frame-batch.ts";
 import { isSnapshot, isTracked, lockPgno } from "./header.ts";
 import type { LtxHeader } from "./header.ts";
 import { MergeInput, MergeQueue } from "./merge-input.ts";
-import type { CheckedFrames } from "./merge-input.ts";
 import { isContiguous } from "./names.ts";
 import { RollingChecksum } from "./rolling-checksum.ts";
 import type { LtxSource } from "./source.ts";
@@ -52,7 +52,7 @@ export interface CompactResult extends LtxFileSummary {
 
 const DEFAULT_MEMORY_BYTES = 32 * 1024 * 1024;
 /** Table bytes that a buffered page costs besides its frame. */
-const ROW_BYTES = 24;
+const ROW_BYTES = 16;
 const ACTION = "merge LTX files";
 const FIRST_TXID = toTxid(1);
 
@@ -136,13 +136,12 @@ export class LtxCompactor {
     this.#enqueue(older);
   }
 
-  #write(batch: CheckedFrames): void {
+  #write(batch: FrameBatch): void {
     for (const pgno of batch.pgnos) {
       this.#requireUpTo(pgno - 1);
       this.#last = pgno;
     }
-    this.#rolling.fold(batch.checksums);
-    this.#encoder.writeFrames(batch);
+    this.#rolling.fold(this.#encoder.writeFrames(batch));
   }
 
   /** Fails when a page that must come lies between the last one and `pgno`. */

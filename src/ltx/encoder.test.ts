@@ -101,6 +101,23 @@ test("finish() takes the database checksum once, and only a real one", () => {
   assert.equal(verifyLtx(memorySource(tagged.sink.toBytes())).header.databaseChecksum, SUM);
 });
 
+test("finish() refuses a snapshot whose pages do not add up to the checksum given", () => {
+  const snapshot = { commit: 2, minTxid: toTxid(1) };
+  const mismatch = { code: "ltx/checksum-mismatch", message: /800000000000004d, its pages have/ };
+  const given = open(snapshot).encoder;
+  write(given, 1, 2);
+  assert.throws(() => given.finish({ databaseChecksum: SUM }), mismatch);
+  given.finish();
+  const inHeader = open({ ...snapshot, databaseChecksum: SUM }).encoder;
+  write(inHeader, 1, 2);
+  assert.throws(() => inHeader.finish(), mismatch);
+  const tracked = open({ ...snapshot, flags: 0 }).encoder;
+  const checksums = write(tracked, 1, 2);
+  const right = toChecksum(checksums.reduce((sum, checksum) => sum ^ checksum, 0n) | CHECKSUM_FLAG);
+  assert.throws(() => tracked.finish({ postApplyChecksum: SUM }), mismatch);
+  tracked.finish({ postApplyChecksum: right, databaseChecksum: right });
+});
+
 test("an emptied database is a file without pages, tracked or not", () => {
   const untracked = open({ commit: 0 });
   const empty = toChecksum(CHECKSUM_FLAG);
@@ -188,6 +205,14 @@ test("writePages() returns the checksums of its pages, however many, from wherev
   }
   inside.encoder.finish();
   assert.deepEqual(found, wanted);
+
+  const many = Math.floor(KERNEL.output.length / PAGE_SIZE);
+  assert.ok(many > KERNEL.batchPages);
+  const fromOutput = open({ commit: 2 * count });
+  const area = KERNEL.output.subarray(0, many * PAGE_SIZE);
+  area.set(pages.subarray(0, area.length));
+  const part = fromOutput.encoder.writePages(pgnos.subarray(0, many), area);
+  assert.deepEqual([...part], wanted.slice(0, many));
   assert.deepEqual(inside.sink.toBytes(), foreign.sink.toBytes());
 });
 
@@ -248,6 +273,16 @@ test("files round-trip at every page size, and the tag can come at the end", () 
     }),
     propertyOptions(60),
   );
+});
+
+test("a kernel of a single page is enough", () => {
+  for (const pageSize of [512, 65536]) {
+    const kernel = openKernel({ pageSize, batchPages: 1 });
+    const pages = new Map([1, 2, 3].map((pgno) => [pgno, sampleBytes(pageSize, "random", pgno)]));
+    const header = sampleHeader({ pageSize, commit: 3 });
+    const bytes = encodeSample({ header, pages, kernel });
+    assert.deepEqual(decodeSample(bytes, { kernel }), { header, pages });
+  }
 });
 
 test("writeFrames() and writeFrame() copy to the same file that encoding makes", () => {

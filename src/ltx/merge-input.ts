@@ -10,11 +10,6 @@ import type { FrameBatch } from "./frame-batch.ts";
 import type { LtxHeader } from "./header.ts";
 import type { LtxSource } from "./source.ts";
 
-/** Frames in a row, with the page checksums that a decoder computed. */
-export interface CheckedFrames extends FrameBatch {
-  readonly checksums: BigUint64Array;
-}
-
 export interface MergeInputOptions {
   readonly kernel: Kernel;
   readonly source: LtxSource;
@@ -34,7 +29,6 @@ export class MergeInput {
   readonly #pgnos: Uint32Array<ArrayBuffer>;
   readonly #frameSizes: Uint32Array<ArrayBuffer>;
   readonly #pageCrcs: BigUint64Array<ArrayBuffer>;
-  readonly #checksums: BigUint64Array<ArrayBuffer>;
   #count = 0;
   #row = 0;
   /** Offset in `#frames` of the frame at `#row`. */
@@ -51,7 +45,6 @@ export class MergeInput {
     this.#pgnos = new Uint32Array(batchPages);
     this.#frameSizes = new Uint32Array(batchPages);
     this.#pageCrcs = new BigUint64Array(batchPages);
-    this.#checksums = new BigUint64Array(batchPages);
   }
 
   /** What reading the whole file proved; `undefined` before its end. */
@@ -91,7 +84,7 @@ export class MergeInput {
   /**
    * Takes buffered frames below page `end`, at most `maxCount` and `maxBytes`, at least one. Borrowed until `refill`.
    */
-  take(end: Pgno, maxCount: number, maxBytes: number): CheckedFrames {
+  take(end: Pgno, maxCount: number, maxBytes: number): FrameBatch {
     const first = this.#row;
     const start = this.#offset;
     let bytes = 0;
@@ -106,7 +99,6 @@ export class MergeInput {
       pgnos: rows(this.#pgnos, first, this.#row),
       frameSizes: rows(this.#frameSizes, first, this.#row),
       pageCrcs: rows(this.#pageCrcs, first, this.#row),
-      checksums: rows(this.#checksums, first, this.#row),
       frames: rows(this.#frames, start, start + bytes),
     };
   }
@@ -121,7 +113,6 @@ export class MergeInput {
     this.#pgnos.set(batch.pgnos);
     this.#frameSizes.set(batch.frameSizes);
     this.#pageCrcs.set(batch.pageCrcs);
-    this.#checksums.set(batch.checksums);
     this.#count = count;
     this.#row = 0;
     this.#offset = 0;

@@ -139,14 +139,16 @@ export function encodePages(src: usize, stride: usize, count: u32, legacy: bool,
 
 /**
  * Advances the file's register over `count` frames that lie one after the other at `src` and whose sizes and page CRCs
- * are in the tables: hashing frames that are copied, without their pages.
+ * are in the tables, and fills page checksums: hashing frames that are copied, without their pages.
  */
 export function hashFrames(src: usize, count: u32): void {
   let register = load<u64>(RESULT_CRC);
   for (let i: u32 = 0; i < count; i++) {
     const pageCrc = load<u64>(pageCrcs + (<usize>i << 3));
+    const size = <usize>load<u32>(words + (<usize>i << 2));
     register = hashFrame(register, src, load<u16>(src, 4), pageCrc);
-    src += <usize>load<u32>(words + (<usize>i << 2));
+    storeRow(i, bswap(load<u32>(src)), size, pageCrc);
+    src += size;
   }
   store<u64>(RESULT_CRC, register);
 }

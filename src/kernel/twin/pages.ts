@@ -88,8 +88,10 @@ export class TwinPages {
     let frame = src;
     for (let i = 0; i < count; i++) {
       const pageCrc = this.#memory.loadRegisterAt(this.#layout.pageCrcs + 8 * i);
+      const size = this.#memory.u32(this.#layout.words + 4 * i);
       this.#hashFrame(register, frame, pageCrc);
-      frame += this.#memory.u32(this.#layout.words + 4 * i);
+      this.#storeRow(i, this.#memory.view.getUint32(frame), size, pageCrc);
+      frame += size;
     }
     this.#memory.storeRegister(register);
   }
