@@ -1,8 +1,10 @@
 /**
- * Compiles src/kernel/assembly into src/kernel/wasm.ts, a base64 string that needs no loader in any runtime or bundler.
+ * Compiles src/kernel/assembly into src/kernel/wasm.ts, a base64 string that needs no loader in any
+ * runtime or bundler.
  *
- * `node tools/build-kernel.ts` writes the file; with `--check` it only compares, and fails when they differ. The
- * compiler's output is deterministic, so the committed file can be trusted to be what the sources say.
+ * `node tools/build-kernel.ts` writes the file; with `--check` it only compares, and fails when
+ * they differ. The compiler's output is deterministic, so the committed file can be trusted to be
+ * what the sources say.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -1,10 +1,10 @@
 /**
  * Checked reading and writing of binary formats.
  *
- * `subarray` clamps a range that is too long, and a typed array read past its end is `undefined`: both turn a truncated
- * file into a short or zero value. Everything here throws instead. What others wrote is read with the caller's error
- * code and the name of what was being read; a mistake about our own tables is a failed assertion. Fixed-width integers
- * are big-endian.
+ * `subarray` clamps a range that is too long, and a typed array read past its end is `undefined`:
+ * both turn a truncated file into a short or zero value. Everything here throws instead. What
+ * others wrote is read with the caller's error code and the name of what was being read; a mistake
+ * about our own tables is a failed assertion. Fixed-width integers are big-endian.
  */
 import { MillraceError } from "../errors.ts";
 import type { ErrorCode } from "../errors.ts";
@@ -45,7 +45,10 @@ type Table<T extends ArrayBufferLike> =
   | Uint32Array<T>
   | BigUint64Array<T>;
 
-/** The rows from `start` to before `end` of a table of our own, borrowed. That they exist is asserted. */
+/**
+ * The rows from `start` to before `end` of a table of our own, borrowed. That they exist is
+ * asserted.
+ */
 export function rows<T extends Table<ArrayBufferLike>>(table: T, start: number, end: number): T {
   const inside = start >= 0 && start <= end && end <= table.length;
   assert(inside, `rows ${start} to ${end} are among the ${table.length} of the table`);
@@ -142,8 +145,8 @@ export class ByteWriter {
 export const MAX_UVARINT_SIZE = 8;
 
 /**
- * Writes `value`, a non-negative safe integer, as unsigned LEB128 at `offset`, where MAX_UVARINT_SIZE bytes are free.
- * Returns the offset after it.
+ * Writes `value`, a non-negative safe integer, as unsigned LEB128 at `offset`, where
+ * MAX_UVARINT_SIZE bytes are free. Returns the offset after it.
  */
 export function putUvarint(bytes: Uint8Array, offset: number, value: number): number {
   let at = offset;

@@ -1,9 +1,10 @@
 /**
- * The border between the kernel's hot loops and the host: their signatures and the memory they work on.
+ * The border between the kernel's hot loops and the host: their signatures and the memory they work
+ * on.
  *
- * There are two implementations, the WebAssembly module built from `assembly/` and its twin in plain TypeScript.
- * Both work on one linear memory and take addresses into it, so that a test can run them side by side and compare
- * every byte, including those that nobody may touch.
+ * There are two implementations, the WebAssembly module built from `assembly/` and its twin in
+ * plain TypeScript. Both work on one linear memory and take addresses into it, so that a test can
+ * run them side by side and compare every byte, including those that nobody may touch.
  */
 
 /** Free bytes after every area: wide copies may read and write that far past its end. */
@@ -67,11 +68,15 @@ export function maxPageFrameSize(pageSize: number): number {
 }
 
 /**
- * The hot loops. All addresses are byte offsets into one memory, `size` and `stride` are bytes, flags are 0 or 1.
- * "Table" means the per-page tables announced with `configure`; a call uses their first `count` rows.
+ * The hot loops. All addresses are byte offsets into one memory, `size` and `stride` are bytes,
+ * flags are 0 or 1. "Table" means the per-page tables announced with `configure`; a call uses their
+ * first `count` rows.
  */
 export interface KernelAbi {
-  /** Fixes the page size and where the tables lie: page numbers and words (u32), checksums and page CRCs (u64). */
+  /**
+   * Fixes the page size and where the tables lie: page numbers and words (u32), checksums and page
+   * CRCs (u64).
+   */
   configure(
     pageSize: number,
     pgnos: number,
@@ -81,25 +86,43 @@ export interface KernelAbi {
   ): void;
   /** Advances the register in the slot over the bytes. */
   crc64(at: number, size: number): void;
-  /** Advances the register in the slot as if `high * 2^32 + low` zero bytes followed, less than 2^53. */
+  /**
+   * Advances the register in the slot as if `high * 2^32 + low` zero bytes followed, less than
+   * 2^53.
+   */
   crc64Shift(low: number, high: number): void;
   /** Fills checksums and page CRCs for pages whose numbers are in the table; sizes become 0. */
   pageChecksums(src: number, stride: number, count: number): void;
   /** Adds the bytes, a multiple of 8, to the WAL checksum in the slot. */
   walSum(at: number, size: number, bigEndian: number): void;
-  /** Checks consecutive WAL frames; returns how many hold, with page numbers and commit fields in the tables. */
+  /**
+   * Checks consecutive WAL frames; returns how many hold, with page numbers and commit fields in
+   * the tables.
+   */
   walFrames(at: number, count: number, salt1: number, salt2: number, bigEndian: number): number;
-  /** Compresses at most 65,536 bytes; `dst` has room for `lz4BlockBound(size)`. Returns the block's size. */
+  /**
+   * Compresses at most 65,536 bytes; `dst` has room for `lz4BlockBound(size)`. Returns the block's
+   * size.
+   */
   lz4Compress(src: number, size: number, dst: number): number;
   /** Returns the number of bytes written, at most `capacity`, or LZ4_MALFORMED. */
   lz4Decompress(src: number, size: number, dst: number, capacity: number): number;
   /** The result is a signed or unsigned 32-bit number: normalise with `>>> 0`. */
   xxh32(at: number, size: number): number;
-  /** Encodes pages whose numbers are in the table; fills all tables, advances the register, returns bytes written. */
+  /**
+   * Encodes pages whose numbers are in the table; fills all tables, advances the register, returns
+   * bytes written.
+   */
   encodePages(src: number, stride: number, count: number, legacy: number, dst: number): number;
-  /** Decodes consecutive frames; fills all tables, advances the register, returns the count of pages. */
+  /**
+   * Decodes consecutive frames; fills all tables, advances the register, returns the count of
+   * pages.
+   */
   decodePages(src: number, size: number, dst: number, maxCount: number): number;
-  /** Advances the register over consecutive frames whose sizes and page CRCs are in the tables; fills checksums. */
+  /**
+   * Advances the register over consecutive frames whose sizes and page CRCs are in the tables;
+   * fills checksums.
+   */
   hashFrames(src: number, count: number): void;
 }
 

@@ -1,4 +1,7 @@
-/** The kernel's interface on top of one engine: views, checks of arguments, and registers through the result slot. */
+/**
+ * The kernel's interface on top of one engine: views, checks of arguments, and registers through
+ * the result slot.
+ */
 import { assert } from "../base/assert.ts";
 import {
   LZ4_MALFORMED,
@@ -163,7 +166,10 @@ export class BoundKernel implements Kernel {
     return this.#abi.xxh32(this.#layout.input, bytes.length) >>> 0;
   }
 
-  /** Bytes of another memory go through the scratch area, so that neither input nor output is disturbed. */
+  /**
+   * Bytes of another memory go through the scratch area, so that neither input nor output is
+   * disturbed.
+   */
   #crcOfForeign(bytes: Uint8Array): void {
     const piece = this.#scratch.length;
     for (let offset = 0; offset < bytes.length; offset += piece) {

@@ -1,14 +1,19 @@
 /**
- * The kernel as its users see it: CRC-64, WAL checksum, LZ4 and LTX page frames, a batch of pages at a time.
+ * The kernel as its users see it: CRC-64, WAL checksum, LZ4 and LTX page frames, a batch of pages
+ * at a time.
  *
- * A kernel owns one linear memory with an input area, an output area and per-page tables; callers read files straight
- * into `input`. Memory is laid out once and never grows, so views stay attached. No state that a caller must know of is
- * kept between calls: registers are passed in and out. A kernel is not for sharing between threads.
+ * A kernel owns one linear memory with an input area, an output area and per-page tables; callers
+ * read files straight into `input`. Memory is laid out once and never grows, so views stay
+ * attached. No state that a caller must know of is kept between calls: registers are passed in and
+ * out. A kernel is not for sharing between threads.
  */
 import type { DecodeStop } from "./abi.ts";
 import type { CrcRegister } from "./crc.ts";
 
-/** How a page is compressed: a raw LZ4 block, or a whole LZ4 frame as Litestream 0.5.0 to 0.5.15 reads it. */
+/**
+ * How a page is compressed: a raw LZ4 block, or a whole LZ4 frame as Litestream 0.5.0 to 0.5.15
+ * reads it.
+ */
 export type PageFormat = "block" | "frame";
 
 /** A running WAL checksum; halves are any 32-bit numbers, signed or not. */
@@ -49,9 +54,15 @@ export interface Kernel {
   readonly input: Uint8Array<ArrayBuffer>;
   /** Where encoded frames or decoded pages appear, from offset 0. Valid until the next call. */
   readonly output: Uint8Array<ArrayBuffer>;
-  /** Page numbers of a batch: in for `encodePages` and `pageChecksums`, out for `decodePages` and `walFrames`. */
+  /**
+   * Page numbers of a batch: in for `encodePages` and `pageChecksums`, out for `decodePages` and
+   * `walFrames`.
+   */
   readonly pgnos: Uint32Array<ArrayBuffer>;
-  /** Out: total size of each frame, header included (`encodePages`, `decodePages`); in for `hashFrames`. */
+  /**
+   * Out: total size of each frame, header included (`encodePages`, `decodePages`); in for
+   * `hashFrames`.
+   */
   readonly frameSizes: Uint32Array<ArrayBuffer>;
   /** Out: commit field of each WAL frame (`walFrames`). The same memory as `frameSizes`. */
   readonly commits: Uint32Array<ArrayBuffer>;
@@ -65,36 +76,45 @@ export interface Kernel {
   /** Advances `crc` as if `count` zero bytes followed; `count` is at most 2^53. */
   crc64Shift(crc: CrcRegister, count: number): void;
   /**
-   * Checksums of the pages in `input` that have these numbers, at most a batch. Also fills `pageCrcs`. The result is
-   * borrowed until the next call.
+   * Checksums of the pages in `input` that have these numbers, at most a batch. Also fills
+   * `pageCrcs`. The result is borrowed until the next call.
    */
   pageChecksums(pgnos: Uint32Array, place?: BatchPlace): BigUint64Array<ArrayBuffer>;
   /** Advances `sum` over `bytes`, a multiple of 8 and at most 4096 bytes. */
   walSum(sum: WalSum, bytes: Uint8Array, options: { readonly bigEndian: boolean }): void;
   /**
-   * Checks `count` WAL frames that lie in `input` from offset 0. Returns how many hold, from the first on: right salts
-   * and a cumulative checksum that continues `sum`. `sum` becomes that of the last of them; `pgnos` and `commits` are
-   * filled for them.
+   * Checks `count` WAL frames that lie in `input` from offset 0. Returns how many hold, from the
+   * first on: right salts and a cumulative checksum that continues `sum`. `sum` becomes that of the
+   * last of them; `pgnos` and `commits` are filled for them.
    */
   walFrames(count: number, generation: WalGeneration, sum: WalSum): number;
   /**
-   * Encodes `count` pages in `input` whose numbers are in `pgnos` as frames in `output`; advances the file's `crc`.
-   * Returns the bytes written.
+   * Encodes `count` pages in `input` whose numbers are in `pgnos` as frames in `output`; advances
+   * the file's `crc`. Returns the bytes written.
    */
   encodePages(count: number, format: PageFormat, crc: CrcRegister, place?: BatchPlace): number;
-  /** Decodes frames of either kind that lie in `input` to pages in `output`; advances the file's `crc`. */
+  /**
+   * Decodes frames of either kind that lie in `input` to pages in `output`; advances the file's
+   * `crc`.
+   */
   decodePages(
     crc: CrcRegister,
     source: { offset: number; size: number; maxCount: number },
   ): DecodedRun;
   /**
-   * Advances the file's `crc` over `count` frames in `input`, from offset 0, whose sizes and page CRCs are in
-   * `frameSizes` and `pageCrcs`; fills `checksums`. Their pages are not needed.
+   * Advances the file's `crc` over `count` frames in `input`, from offset 0, whose sizes and page
+   * CRCs are in `frameSizes` and `pageCrcs`; fills `checksums`. Their pages are not needed.
    */
   hashFrames(count: number, crc: CrcRegister): void;
-  /** Compresses at most one page's worth of bytes as a raw LZ4 block. Uses `input`; the result lies in `output`. */
+  /**
+   * Compresses at most one page's worth of bytes as a raw LZ4 block. Uses `input`; the result lies
+   * in `output`.
+   */
   lz4Compress(bytes: Uint8Array): Uint8Array;
-  /** Decompresses a raw LZ4 block of at most one page; `undefined` when malformed. Uses `input` and `output`. */
+  /**
+   * Decompresses a raw LZ4 block of at most one page; `undefined` when malformed. Uses `input` and
+   * `output`.
+   */
   lz4Decompress(block: Uint8Array): Uint8Array | undefined;
   /** XXH32 with seed 0 of at most one page's worth of bytes, unsigned. Uses `input`. */
   xxh32(bytes: Uint8Array): number;

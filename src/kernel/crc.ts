@@ -1,8 +1,11 @@
 /**
- * The CRC-64 register on the host's side: a mutable pair of 32-bit halves, so that hot paths make no BigInt.
+ * The CRC-64 register on the host's side: a mutable pair of 32-bit halves, so that hot paths make
+ * no BigInt.
  */
 
-/** The running register, before the final inversion. Halves are any 32-bit numbers, signed or not. */
+/**
+ * The running register, before the final inversion. Halves are any 32-bit numbers, signed or not.
+ */
 export interface CrcRegister {
   low: number;
   high: number;

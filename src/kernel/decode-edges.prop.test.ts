@@ -1,6 +1,7 @@
 /**
- * Decoding at the edges: blocks and frames that are built, not compressed, so that lengths and offsets lie exactly at,
- * just below and just above what is allowed. A plain model of the format says what must come out.
+ * Decoding at the edges: blocks and frames that are built, not compressed, so that lengths and
+ * offsets lie exactly at, just below and just above what is allowed. A plain model of the format
+ * says what must come out.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -20,7 +21,10 @@ function extraLength(rest: number): number[] {
   return [...Array.from({ length: Math.floor(rest / 255) }, () => 255), rest % 255];
 }
 
-/** Spells sequences as an LZ4 block. Literals count upwards, so that every byte tells where it came from. */
+/**
+ * Spells sequences as an LZ4 block. Literals count upwards, so that every byte tells where it came
+ * from.
+ */
 function spellBlock(sequences: readonly Sequence[], lastLiterals: number): number[] {
   const block: number[] = [];
   let literal = 0;

@@ -26,7 +26,10 @@ export interface KernelOptions {
   readonly twin?: boolean | undefined;
 }
 
-/** Bytes of pages that a default batch holds: large enough to hide call costs, small enough for the second-level cache. */
+/**
+ * Bytes of pages that a default batch holds: large enough to hide call costs, small enough for the
+ * second-level cache.
+ */
 const DEFAULT_BATCH_BYTES = 256 * 1024;
 const MIN_DEFAULT_BATCH_PAGES = 16;
 const MAX_DEFAULT_BATCH_PAGES = 256;
@@ -38,7 +41,10 @@ export function defaultBatchPages(pageSize: number): number {
   return Math.min(MAX_DEFAULT_BATCH_PAGES, Math.max(MIN_DEFAULT_BATCH_PAGES, fitting));
 }
 
-/** Opens a kernel for one page size. Takes about half a millisecond the first time and a memory of two to three batches. */
+/**
+ * Opens a kernel for one page size. Takes about half a millisecond the first time and a memory of
+ * two to three batches.
+ */
 export function openKernel(options: KernelOptions): Kernel {
   const { pageSize } = options;
   const batchPages = options.batchPages ?? defaultBatchPages(pageSize);

@@ -1,8 +1,8 @@
 /**
  * Merging against a plain model: a database as a map of pages, changed file by file.
  *
- * In the model a file first cuts the database at its commit, then writes its pages. Growing over pages without writing
- * them leaves holes, which is the one case in which merging has to fail.
+ * In the model a file first cuts the database at its commit, then writes its pages. Growing over
+ * pages without writing them leaves holes, which is the one case in which merging has to fail.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,17 +1,20 @@
 /**
  * Merges consecutive LTX files into one that has the same effect.
  *
- * Of each page the newest version survives. Compressed frames are copied as they are; they are still decoded, because
- * every input is proven to its last byte before the output gets its trailer, so that a corrupt input leaves no valid
- * output. Memory is bounded by `memoryBytes` however large and many the inputs are.
+ * Of each page the newest version survives. Compressed frames are copied as they are; they are
+ * still decoded, because every input is proven to its last byte before the output gets its trailer,
+ * so that a corrupt input leaves no valid output. Memory is bounded by `memoryBytes` however large
+ * and many the inputs are.
  *
- * A file that shrinks the database cuts off the pages above its commit for good: versions older than it are dropped even
- * when a later file grows the database over them again. Growth must write every page it adds. The output therefore holds
- * all pages above the smallest commit of the inputs, and a snapshot holds all pages; where one is missing the merge fails
- * (`ltx/missing-page`) instead of letting a stale or invented page through. A snapshot is also compared with the database
+ * A file that shrinks the database cuts off the pages above its commit for good: versions older
+ * than it are dropped even when a later file grows the database over them again. Growth must write
+ * every page it adds. The output therefore holds all pages above the smallest commit of the inputs,
+ * and a snapshot holds all pages; where one is missing the merge fails (`ltx/missing-page`) instead
+ * of letting a stale or invented page through. A snapshot is also compared with the database
  * checksum that its last input declares.
  *
- * Source: superfly/ltx@8cb8f8e `Compactor`, which keeps a stale page in the case above; docs/formats/ltx.md.
+ * Source: superfly/ltx@8cb8f8e `Compactor`, which keeps a stale page in the case above;
+ * docs/formats/ltx.md.
  */
 import { NO_CHECKSUM, formatChecksum, toTxid } from "../base/ids.ts";
 import type { Checksum, Pgno, Txid } from "../base/ids.ts";
@@ -22,6 +25,7 @@ import { FLAG_NO_CHECKSUM } from "./constants.ts";
 import { LtxEncoder } from "./encoder.ts";
 import type { LtxFileSummary, LtxSink } from "./encoder.ts";
 import { ltxMisuse } from "./errors.ts";
+import type { LtxErrorCode, LtxErrorDetails } from "./errors.ts";
 import type { FrameBatch } from "./frame-batch.ts";
 import { isSnapshot, isTracked, lockPgno } from "./header.ts";
 import type { LtxHeader } from "./header.ts";
@@ -33,15 +37,22 @@ import type { LtxSource } from "./source.ts";
 export interface CompactOptions {
   /** Opened for the inputs' page size. */
   readonly kernel: Kernel;
-  /** Oldest first, each continuing where the one before it ends. All stay open until the merge is over. */
+  /**
+   * Oldest first, each continuing where the one before it ends. All stay open until the merge is
+   * over.
+   */
   readonly inputs: readonly LtxSource[];
   readonly sink: LtxSink;
   /**
-   * Min TXID of the output. By default that of the first input; 1 declares the output a snapshot although its first
-   * input is none, which the merge then proves to be complete. Nothing else is allowed.
+   * Min TXID of the output. By default that of the first input; 1 declares the output a snapshot
+   * although its first input is none, which the merge then proves to be complete. Nothing else is
+   * allowed.
    */
   readonly minTxid?: Txid | undefined;
-  /** Bound for the buffers of all inputs together; each has room for at least one page. 32 MiB by default. */
+  /**
+   * Bound for the buffers of all inputs together; each has room for at least one page. 32 MiB by
+   * default.
+   */
   readonly memoryBytes?: number | undefined;
 }
 
@@ -78,8 +89,8 @@ export class LtxCompactor {
   #result: CompactResult | undefined;
 
   /**
-   * Opens all inputs and writes the header. Throws `ltx/misuse` for inputs that do not belong together, and what
-   * `LtxDecoder` throws.
+   * Opens all inputs and writes the header. Throws `ltx/misuse` for inputs that do not belong
+   * together, and what `LtxDecoder` throws.
    */
   constructor(options: CompactOptions) {
     this.#kernel = options.kernel;
@@ -110,7 +121,10 @@ export class LtxCompactor {
     return true;
   }
 
-  /** Ends the output. A second call returns the same. Throws `ltx/missing-page` or `ltx/checksum-mismatch`. */
+  /**
+   * Ends the output. A second call returns the same. Throws `ltx/missing-page` or
+   * `ltx/checksum-mismatch`.
+   */
   finish(): CompactResult {
     if (this.#result !== undefined) return this.#result;
     if (this.#queue.first !== undefined) throw ltxMisuse(ACTION, "finished before the last step");
@@ -153,11 +167,11 @@ export class LtxCompactor {
     const why = isSnapshot(this.#header)
       ? "a snapshot has all pages"
       : "the database shrank below it and grew again without writing it";
-    throw new MillraceError(
-      "ltx/missing-page",
-      `${ACTION} of TXID ${minTxid} to ${maxTxid}: page ${missing} of ${commit} is in no input that counts: ${why}`,
-      { op: ACTION, details: { pgno: missing, commit, minTxid, maxTxid } },
-    );
+    const what = `page ${missing} of ${commit} is in no input that counts: ${why}`;
+    throw mergeError("ltx/missing-page", `TXID ${minTxid} to ${maxTxid}: ${what}`, {
+      pgno: missing,
+      commit,
+    });
   }
 
   /** What the last input says about the database after it. */
@@ -171,17 +185,21 @@ export class LtxCompactor {
   #prove(declared: Checksum): void {
     const computed = this.#rolling.value;
     if (declared === NO_CHECKSUM || declared === computed) return;
-    const { maxTxid } = this.#header;
-    const problem = `database checksum ${formatChecksum(declared)}, merged pages have ${formatChecksum(computed)}`;
-    throw new MillraceError(
+    const found = `database checksum ${formatChecksum(declared)}`;
+    const wanted = `merged pages have ${formatChecksum(computed)}`;
+    throw mergeError(
       "ltx/checksum-mismatch",
-      `${ACTION} up to TXID ${maxTxid}: ${problem}`,
-      {
-        op: ACTION,
-        details: { maxTxid, declared, computed },
-      },
+      `up to TXID ${this.#header.maxTxid}: ${found}, ${wanted}`,
     );
   }
+}
+
+function mergeError(
+  code: LtxErrorCode,
+  problem: string,
+  details: LtxErrorDetails = {},
+): MillraceError {
+  return new MillraceError(code, `${ACTION} ${problem}`, { op: ACTION, details });
 }
 
 function openInputs(options: CompactOptions): MergeInput[] {

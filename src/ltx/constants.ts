@@ -1,8 +1,9 @@
 /**
  * The LTX version 3 file format in numbers.
  *
- * A file is: header, page frames, an all-zero page header, page index, index size, trailer. Fixed-width integers are
- * big-endian. Everything here is frozen on disk; docs/formats/ltx.md shows the same tables and a test compares them.
+ * A file is: header, page frames, an all-zero page header, page index, index size, trailer.
+ * Fixed-width integers are big-endian. Everything here is frozen on disk; docs/formats/ltx.md shows
+ * the same tables and a test compares them.
  *
  * Source: superfly/ltx@8cb8f8e `Header`, `PageHeader`, `Trailer`, `LockPgno`.
  */
@@ -30,7 +31,10 @@ export const HEADER_FIELDS = {
   walSalt1: { offset: 64, size: 4 },
   walSalt2: { offset: 68, size: 4 },
   nodeId: { offset: 72, size: 8 },
-  /** Reserved by the format, written as zeros by others and ignored by every reader. Ours starts with RESERVED_TAG. */
+  /**
+   * Reserved by the format, written as zeros by others and ignored by every reader. Ours starts
+   * with RESERVED_TAG.
+   */
   reserved: { offset: 80, size: 20 },
 } as const;
 export const HEADER_SIZE = 100;
@@ -67,7 +71,10 @@ export const MAGIC = 0x4c545831;
 export const FLAG_NO_CHECKSUM = 2;
 /** Header flag of an encoding that is gone: the whole page block is one LZ4 frame. */
 export const FLAG_COMPRESSED_V1 = 1;
-/** Page flag: a size field and one raw LZ4 block follow. Without it, one whole LZ4 frame. The only flag there is. */
+/**
+ * Page flag: a size field and one raw LZ4 block follow. Without it, one whole LZ4 frame. The only
+ * flag there is.
+ */
 export const PAGE_FLAG_SIZE = 1;
 /** Bit 63, set in every checksum that is present. */
 export const CHECKSUM_FLAG: bigint = 1n << 63n;

@@ -1,9 +1,9 @@
 /**
  * Every way to damage a file by one bit, by cutting it anywhere, or by adding to it.
  *
- * All must be refused, with one exception: the file checksum covers pages as they are before compression, so a flip inside
- * a compressed payload that leaves the page as it was changes nothing and may pass. The test proves that each flip that
- * passed was of that kind.
+ * All must be refused, with one exception: the file checksum covers pages as they are before
+ * compression, so a flip inside a compressed payload that leaves the page as it was changes nothing
+ * and may pass. The test proves that each flip that passed was of that kind.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -88,7 +88,7 @@ for (const kind of ["snapshot", "change"] as const) {
       }
     });
 
-    test(`every flipped bit of a ${kind} of ${pageFormat} pages is refused or changes no page`, () => {
+    test(`every flipped bit of a ${kind} of ${pageFormat} pages is refused or idle`, () => {
       const payload = payloadOffsets(bytes, kernel, pageFormat);
       const good = decodeSample(bytes, { kernel });
       let harmless = 0;
@@ -116,7 +116,7 @@ for (const kind of ["snapshot", "change"] as const) {
   }
 }
 
-test("every flipped bit in the end marker, the index and the trailer of a large file is refused", () => {
+test("every flipped bit behind the pages of a large file is refused", () => {
   const count = 15_000;
   const pages = new Map<number, Uint8Array>();
   for (let pgno = 1; pgno <= count; pgno++) pages.set(pgno, new Uint8Array(PAGE_SIZE));

@@ -1,4 +1,7 @@
-/** What the decoder refuses and what it takes, file by file. All forged files have right checksums unless they say so. */
+/**
+ * What the decoder refuses and what it takes, file by file. All forged files have right checksums
+ * unless they say so.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isMillraceError } from "../errors.ts";
@@ -332,7 +335,8 @@ function nextOffset(
 for (const twin of [false, true]) {
   const kernel = openKernel({ pageSize: PAGE_SIZE, twin });
   for (const { name, file, refused } of CASES) {
-    test(`LtxDecoder ${refused === undefined ? "takes" : "refuses"}: ${name} (${kernel.engine})`, () => {
+    const verb = refused === undefined ? "takes" : "refuses";
+    test(`LtxDecoder ${verb}: ${name} (${kernel.engine})`, () => {
       const source = memorySource(forgeLtx(file), "some.ltx");
       if (refused === undefined) {
         verifyLtx(source, { kernel });

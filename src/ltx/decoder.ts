@@ -1,13 +1,15 @@
 /**
  * Reads one LTX file a batch at a time and proves it while doing so.
  *
- * The page index is read first, from the file's end, and tells exactly which bytes the next frames take: reads are exact,
- * nothing is carried over in the kernel between calls (so any number of decoders may share one), and every frame is
- * compared with its index entry on the way. Memory is bounded by the batch whatever the file's size.
+ * The page index is read first, from the file's end, and tells exactly which bytes the next frames
+ * take: reads are exact, nothing is carried over in the kernel between calls (so any number of
+ * decoders may share one), and every frame is compared with its index entry on the way. Memory is
+ * bounded by the batch whatever the file's size.
  *
- * Refused, in addition to what the reference decoder refuses: pages out of order, out of range, or the lock page; pages
- * that do not decompress to exactly one page; payloads longer than LZ4 can make; an index that disagrees with the frames;
- * a snapshot with missing pages; checksums present or absent against the header's flag; bytes behind the end.
+ * Refused, in addition to what the reference decoder refuses: pages out of order, out of range, or
+ * the lock page; pages that do not decompress to exactly one page; payloads longer than LZ4 can
+ * make; an index that disagrees with the frames; a snapshot with missing pages; checksums present
+ * or absent against the header's flag; bytes behind the end.
  *
  * Source: superfly/ltx@8cb8f8e `Decoder`; docs/formats/ltx.md.
  */
@@ -59,14 +61,17 @@ export interface LtxProof {
   /** From the trailer; NO_CHECKSUM when the file's chain is not tracked. */
   readonly postApplyChecksum: Checksum;
   /**
-   * Rolling checksum of the database after applying the file: computed for a snapshot, else what the header's tag or the
-   * trailer says; NO_CHECKSUM when nothing says it.
+   * Rolling checksum of the database after applying the file: computed for a snapshot, else what
+   * the header's tag or the trailer says; NO_CHECKSUM when nothing says it.
    */
   readonly databaseChecksum: Checksum;
 }
 
 export interface LtxDecoderOptions {
-  /** Opened for the file's page size; `readLtxHeader` tells it. Its areas are used during calls only. */
+  /**
+   * Opened for the file's page size; `readLtxHeader` tells it. Its areas are used during calls
+   * only.
+   */
   readonly kernel: Kernel;
   readonly source: LtxSource;
   /** Most pages of a batch; the kernel's by default. */
@@ -115,8 +120,8 @@ export class LtxDecoder {
   #state: State = { at: "pages" };
 
   /**
-   * Reads header and tail. Throws `ltx/truncated`, `ltx/invalid`, `ltx/unsupported` for encodings before version 3, and
-   * `ltx/misuse` when the kernel has another page size.
+   * Reads header and tail. Throws `ltx/truncated`, `ltx/invalid`, `ltx/unsupported` for encodings
+   * before version 3, and `ltx/misuse` when the kernel has another page size.
    */
   constructor(options: LtxDecoderOptions) {
     const { kernel, batchPages = kernel.batchPages } = options;
@@ -147,9 +152,9 @@ export class LtxDecoder {
   }
 
   /**
-   * Checks everything that can be known only at the end: that all pages were read, the end marker, the file checksum,
-   * and for a snapshot the database checksums it carries. A second call returns the same. Throws
-   * `ltx/checksum-mismatch` or `ltx/invalid`.
+   * Checks everything that can be known only at the end: that all pages were read, the end marker,
+   * the file checksum, and for a snapshot the database checksums it carries. A second call returns
+   * the same. Throws `ltx/checksum-mismatch` or `ltx/invalid`.
    */
   finish(): LtxProof {
     if (this.#state.at === "finished") return this.#state.proof;

@@ -181,7 +181,7 @@ test("LtxEncoder refuses a kernel for another page size and a header that breaks
   assert.equal(sink.sizeBytes, 0);
 });
 
-test("writePages() returns the checksums of its pages, however many, from wherever they lie", () => {
+test("writePages() returns the checksums of any number of pages, wherever they lie", () => {
   const count = KERNEL.batchPages * 2 + 3;
   const pages = samplePages(PAGE_SIZE, count, 1);
   const pgnos = Uint32Array.from({ length: count }, (_, i) => 2 * i + 1);

@@ -1,9 +1,9 @@
 /**
  * Writes one LTX file, strictly forward except for one patch of the header at the end.
  *
- * The encoder enforces the format's rules, so a file that it finished is valid: page order, no lock page, completeness of
- * snapshots, checksums present, absent and right as the header demands. It holds a few bytes a page (the index) and no
- * pages.
+ * The encoder enforces the format's rules, so a file that it finished is valid: page order, no lock
+ * page, completeness of snapshots, checksums present, absent and right as the header demands. It
+ * holds a few bytes a page (the index) and no pages.
  *
  * Source: superfly/ltx@8cb8f8e `Encoder`; docs/formats/ltx.md.
  */
@@ -91,9 +91,10 @@ export class LtxEncoder {
   }
 
   /**
-   * Encodes pages: `pages` has one page after the other, `pgnos` their numbers. Pages that lie in the kernel's input area
-   * are not copied. Returns the page checksums, borrowed from the kernel until its next use when they are of one batch.
-   * A refused call (`ltx/misuse`) writes nothing and leaves the encoder as it was.
+   * Encodes pages: `pages` has one page after the other, `pgnos` their numbers. Pages that lie in
+   * the kernel's input area are not copied. Returns the page checksums, borrowed from the kernel
+   * until its next use when they are of one batch. A refused call (`ltx/misuse`) writes nothing and
+   * leaves the encoder as it was.
    */
   writePages(pgnos: Uint32Array, pages: Uint8Array): BigUint64Array {
     this.#expectPages();
@@ -117,9 +118,9 @@ export class LtxEncoder {
   }
 
   /**
-   * Copies frames that were compressed before, at most a batch. Their page CRCs must be right: a decoder's are. Returns
-   * the page checksums, borrowed from the kernel until its next use. A refused call writes nothing and leaves the encoder
-   * as it was.
+   * Copies frames that were compressed before, at most a batch. Their page CRCs must be right: a
+   * decoder's are. Returns the page checksums, borrowed from the kernel until its next use. A
+   * refused call writes nothing and leaves the encoder as it was.
    */
   writeFrames(batch: FrameBatch): BigUint64Array {
     this.#expectPages();
@@ -145,8 +146,9 @@ export class LtxEncoder {
   }
 
   /**
-   * Ends the file. A second call returns the same summary. Throws `ltx/misuse` when the file would break the rules, and
-   * `ltx/checksum-mismatch` when a snapshot's pages do not add up to the checksum given; either leaves the file unfinished.
+   * Ends the file. A second call returns the same summary. Throws `ltx/misuse` when the file would
+   * break the rules, and `ltx/checksum-mismatch` when a snapshot's pages do not add up to the
+   * checksum given; either leaves the file unfinished.
    */
   finish(options: LtxFinishOptions = {}): LtxFileSummary {
     if (this.#state.at === "finished") return this.#state.summary;

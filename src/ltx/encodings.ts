@@ -1,7 +1,8 @@
 /**
  * Telling version 3 of the format from the two before it, which have the same magic and header.
  *
- * Only a positive match is reported as an old encoding; anything else is left for the decoder to find fault with.
+ * Only a positive match is reported as an old encoding; anything else is left for the decoder to
+ * find fault with.
  *
  * Source: superfly/ltx v0.3.18 (version 1) and v0.4.0 (version 2), `Encoder.EncodePage`.
  */
@@ -21,7 +22,10 @@ export const SNIFF_SIZE = 10;
 /** Bytes of a page header in versions 1 and 2: only the page number. */
 const OLD_PAGE_HEADER_SIZE = 4;
 
-/** Throws `ltx/unsupported` when `start`, at most SNIFF_SIZE bytes after the header, is of version 1 or 2. */
+/**
+ * Throws `ltx/unsupported` when `start`, at most SNIFF_SIZE bytes after the header, is of version 1
+ * or 2.
+ */
 export function rejectOldEncodings(
   start: Uint8Array,
   header: LtxHeader,

@@ -1,4 +1,7 @@
-/** How the codec words its errors: what was done, to which file, where, what was found and what was wanted. */
+/**
+ * How the codec words its errors: what was done, to which file, where, what was found and what was
+ * wanted.
+ */
 import { MillraceError } from "../errors.ts";
 import type { ErrorCode } from "../errors.ts";
 

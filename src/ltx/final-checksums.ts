@@ -1,4 +1,7 @@
-/** Which checksums a file ends with: what its header demands, what the caller gives, and what its pages add up to. */
+/**
+ * Which checksums a file ends with: what its header demands, what the caller gives, and what its
+ * pages add up to.
+ */
 import { NO_CHECKSUM, formatChecksum } from "../base/ids.ts";
 import type { Checksum } from "../base/ids.ts";
 import { MillraceError } from "../errors.ts";
@@ -8,9 +11,15 @@ import { isSnapshot, isTracked } from "./header.ts";
 import type { LtxHeader } from "./header.ts";
 
 export interface LtxFinishOptions {
-  /** Rolling checksum of the database after applying the file, unless the header given at construction has it. */
+  /**
+   * Rolling checksum of the database after applying the file, unless the header given at
+   * construction has it.
+   */
   readonly databaseChecksum?: Checksum | undefined;
-  /** The same, for the trailer of a file whose header lacks FLAG_NO_CHECKSUM; required there, refused elsewhere. */
+  /**
+   * The same, for the trailer of a file whose header lacks FLAG_NO_CHECKSUM; required there,
+   * refused elsewhere.
+   */
   readonly postApplyChecksum?: Checksum | undefined;
 }
 
@@ -24,8 +33,8 @@ export interface FinalChecksums {
 const ACTION = "encode LTX file";
 
 /**
- * Throws `ltx/misuse` for checksums that the format forbids here, and `ltx/checksum-mismatch` when a snapshot's do not
- * equal `rolling`, the checksum of its pages.
+ * Throws `ltx/misuse` for checksums that the format forbids here, and `ltx/checksum-mismatch` when
+ * a snapshot's do not equal `rolling`, the checksum of its pages.
  */
 export function finalChecksums(
   header: LtxHeader,

@@ -54,7 +54,10 @@ export function pgnoOfFrame(frame: Uint8Array): number {
   return new ByteReader(frame, FRAMES).u32();
 }
 
-/** Bytes that the file checksum covers for these frames: headers, size fields and uncompressed pages. */
+/**
+ * Bytes that the file checksum covers for these frames: headers, size fields and uncompressed
+ * pages.
+ */
 export function hashedBytes(batch: FrameBatch, pageSize: number): number {
   let total = 0;
   let offset = 0;

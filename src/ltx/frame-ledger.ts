@@ -1,8 +1,8 @@
 /**
  * What an encoder remembers of the frames it wrote, until it writes the page index.
  *
- * Page numbers are kept as runs and sizes as u16 (u32 for pages of 64 KiB), so a snapshot costs two bytes a page: 50 MB
- * for a database of 100 GB.
+ * Page numbers are kept as runs and sizes as u16 (u32 for pages of 64 KiB), so a snapshot costs two
+ * bytes a page: 50 MB for a database of 100 GB.
  */
 import { putUvarint, rows } from "../base/bytes.ts";
 import type { Pgno } from "../base/ids.ts";
@@ -54,7 +54,8 @@ export class FrameLedger {
   }
 
   /**
-   * The page index, entries and terminator, in pieces of at most `pieceSize` bytes. A piece is borrowed until the next.
+   * The page index, entries and terminator, in pieces of at most `pieceSize` bytes. A piece is
+   * borrowed until the next.
    */
   *encodeIndex(pieceSize: number): Generator<Uint8Array> {
     const piece = new Uint8Array(Math.min(pieceSize, (this.#count + 1) * MAX_ENTRY_SIZE));

@@ -1,6 +1,7 @@
 /**
- * Two worked examples of the format, byte for byte: what Litestream's own test fixture and a file as Litestream writes it
- * look like, and files of the same content from our encoder. A version 1 file by its published facts.
+ * Two worked examples of the format, byte for byte: what Litestream's own test fixture and a file
+ * as Litestream writes it look like, and files of the same content from our encoder. A version 1
+ * file by its published facts.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -111,7 +112,7 @@ test("LtxEncoder writes the worked change byte for byte where no compressor had 
   assert.deepEqual(decodeSample(bytes), decodeSample(UNTRACKED_CHANGE));
 });
 
-test("a legacy frame is exactly what Litestream before 0.5.16 writes for a page that does not shrink", () => {
+test("a legacy frame is what Litestream before 0.5.16 writes, for a stored page", () => {
   const page = sampleBytes(4096, "random", 1);
   const header = sampleHeader({ pageSize: 4096, commit: 1 });
   const bytes = encodeSample({ header, pages: new Map([[1, page]]), pageFormat: "frame" });

@@ -1,8 +1,9 @@
 /**
  * The way from the encoder to its sink: counts bytes and keeps the running file checksum.
  *
- * The checksum covers pages as they are before compression, so the bytes hashed are not the bytes written. A CRC is linear:
- * bytes that were hashed before can still be changed, by adding the CRC of the change, shifted by what was hashed since.
+ * The checksum covers pages as they are before compression, so the bytes hashed are not the bytes
+ * written. A CRC is linear: bytes that were hashed before can still be changed, by adding the CRC
+ * of the change, shifted by what was hashed since.
  */
 import { ByteWriter } from "../base/bytes.ts";
 import { toChecksum } from "../base/ids.ts";
@@ -11,11 +12,16 @@ import { crcValue, newCrc, xorCrc } from "../kernel/kernel.ts";
 import type { CrcRegister, Kernel } from "../kernel/kernel.ts";
 import { CHECKSUM_FLAG, TRAILER_FIELDS } from "./constants.ts";
 
-/** Where a file goes. The encoder writes a batch at a time; gathering them into large writes is the sink's business. */
+/**
+ * Where a file goes. The encoder writes a batch at a time; gathering them into large writes is the
+ * sink's business.
+ */
 export interface LtxSink {
   /** Appends bytes, which are valid only during the call. */
   write(bytes: Uint8Array): void;
-  /** Overwrites bytes that were written before. Called at most once, for twelve bytes of the header. */
+  /**
+   * Overwrites bytes that were written before. Called at most once, for twelve bytes of the header.
+   */
   patch(offset: number, bytes: Uint8Array): void;
 }
 

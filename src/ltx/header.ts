@@ -1,10 +1,12 @@
 /**
  * The 100-byte LTX header.
  *
- * Millrace writes every file with FLAG_NO_CHECKSUM and zero pre-apply checksum, because Litestream refuses anything
- * else, and keeps its own rolling database checksum in the reserved bytes, which every reader ignores.
+ * Millrace writes every file with FLAG_NO_CHECKSUM and zero pre-apply checksum, because Litestream
+ * refuses anything else, and keeps its own rolling database checksum in the reserved bytes, which
+ * every reader ignores.
  *
- * Source: superfly/ltx@8cb8f8e `Header.MarshalBinary`, `Header.Validate`, `LockPgno`; docs/formats/ltx.md.
+ * Source: superfly/ltx@8cb8f8e `Header.MarshalBinary`, `Header.Validate`, `LockPgno`;
+ * docs/formats/ltx.md.
  */
 import { ByteReader, ByteWriter } from "../base/bytes.ts";
 import { NO_CHECKSUM, NO_TXID, formatChecksum, toChecksum, toTxid } from "../base/ids.ts";
@@ -34,7 +36,9 @@ export interface LtxHeader {
   readonly maxTxid: Txid;
   /** Unix milliseconds. */
   readonly timestampMs: number;
-  /** Rolling database checksum before applying; NO_CHECKSUM for snapshots and with FLAG_NO_CHECKSUM. */
+  /**
+   * Rolling database checksum before applying; NO_CHECKSUM for snapshots and with FLAG_NO_CHECKSUM.
+   */
   readonly preApplyChecksum: Checksum;
   /** Where the pages lay in the source's WAL, in bytes; 0 when they came from elsewhere. */
   readonly walOffset: number;
@@ -42,7 +46,10 @@ export interface LtxHeader {
   readonly walSalt1: number;
   readonly walSalt2: number;
   readonly nodeId: bigint;
-  /** Rolling database checksum after applying, from our reserved tag; NO_CHECKSUM when the tag is absent. */
+  /**
+   * Rolling database checksum after applying, from our reserved tag; NO_CHECKSUM when the tag is
+   * absent.
+   */
   readonly databaseChecksum: Checksum;
 }
 
@@ -144,8 +151,9 @@ export function encodeHeader(header: LtxHeader): Uint8Array {
 }
 
 /**
- * Reads a header from the first 100 bytes. `name` is what messages call the file. Throws `ltx/truncated`,
- * `ltx/invalid`, or `ltx/unsupported` for the compressed form of the oldest encoding.
+ * Reads a header from the first 100 bytes. `name` is what messages call the file. Throws
+ * `ltx/truncated`, `ltx/invalid`, or `ltx/unsupported` for the compressed form of the oldest
+ * encoding.
  */
 export function decodeHeader(bytes: Uint8Array, name: string = UNNAMED): LtxHeader {
   const reader = new ByteReader(bytes, {

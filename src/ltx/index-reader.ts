@@ -1,8 +1,8 @@
 /**
  * Reads a file's page index from its end, a piece at a time, ahead of the frames that it describes.
  *
- * The last few kilobytes are read once: they hold the trailer and, in a small file, the whole index. The index of a large
- * file is read twice, here and for the file checksum, and never held.
+ * The last few kilobytes are read once: they hold the trailer and, in a small file, the whole
+ * index. The index of a large file is read twice, here and for the file checksum, and never held.
  */
 import { rows, view } from "../base/bytes.ts";
 import type { MillraceError } from "../errors.ts";

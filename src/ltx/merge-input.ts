@@ -1,5 +1,6 @@
 /**
- * One input of a merge: a file's frames in ascending page order, copied out of the kernel so that other inputs may use it.
+ * One input of a merge: a file's frames in ascending page order, copied out of the kernel so that
+ * other inputs may use it.
  */
 import { rows } from "../base/bytes.ts";
 import type { Pgno } from "../base/ids.ts";
@@ -82,7 +83,8 @@ export class MergeInput {
   }
 
   /**
-   * Takes buffered frames below page `end`, at most `maxCount` and `maxBytes`, at least one. Borrowed until `refill`.
+   * Takes buffered frames below page `end`, at most `maxCount` and `maxBytes`, at least one.
+   * Borrowed until `refill`.
    */
   take(end: Pgno, maxCount: number, maxBytes: number): FrameBatch {
     const first = this.#row;

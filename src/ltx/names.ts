@@ -21,7 +21,9 @@ export function ltxFileName(minTxid: Txid, maxTxid: Txid): string {
   return `${formatTxid(minTxid)}-${formatTxid(maxTxid)}.ltx`;
 }
 
-/** The range in a file name; `undefined` for anything that is not exactly the name of an LTX file. */
+/**
+ * The range in a file name; `undefined` for anything that is not exactly the name of an LTX file.
+ */
 export function parseLtxFileName(name: string): TxidRange | undefined {
   const match = NAME.exec(name);
   const minTxid = parseTxid(match?.[1] ?? "");
@@ -30,7 +32,10 @@ export function parseLtxFileName(name: string): TxidRange | undefined {
   return minTxid >= 1n && minTxid <= maxTxid ? { minTxid, maxTxid } : undefined;
 }
 
-/** Whether `next` continues after `previousMax`: no gap, and it reaches further. An overlap is allowed. */
+/**
+ * Whether `next` continues after `previousMax`: no gap, and it reaches further. An overlap is
+ * allowed.
+ */
 export function isContiguous(previousMax: Txid, next: TxidRange): boolean {
   return next.minTxid <= previousMax + 1n && next.maxTxid > previousMax;
 }

@@ -1,10 +1,11 @@
 /**
  * The page index: where each page's frame lies in the file.
  *
- * Entries are (page number, file offset of the frame, frame size) as unsigned LEB128 numbers in ascending page order,
- * then one zero byte. The size of all that follows as a big-endian u64, then the trailer, so the index is found from the
- * file's end. Frames tile the space between header and index without gaps, hence an index has exactly one valid form for
- * given frames; everything else is refused, which also bounds what a reader allocates by the bytes it was given.
+ * Entries are (page number, file offset of the frame, frame size) as unsigned LEB128 numbers in
+ * ascending page order, then one zero byte. The size of all that follows as a big-endian u64, then
+ * the trailer, so the index is found from the file's end. Frames tile the space between header and
+ * index without gaps, hence an index has exactly one valid form for given frames; everything else
+ * is refused, which also bounds what a reader allocates by the bytes it was given.
  *
  * Source: superfly/ltx@8cb8f8e `encodePageIndex`, `DecodePageIndex`; docs/formats/ltx.md.
  */
@@ -55,7 +56,8 @@ export interface PageIndexOptions {
 export const INDEX_TAIL_SIZE: number = INDEX_SIZE_SIZE + TRAILER_SIZE;
 
 /**
- * Finds the index from the last INDEX_TAIL_SIZE bytes of a file of `sizeBytes`. Throws `ltx/truncated` or `ltx/invalid`.
+ * Finds the index from the last INDEX_TAIL_SIZE bytes of a file of `sizeBytes`. Throws
+ * `ltx/truncated` or `ltx/invalid`.
  */
 export function locatePageIndex(
   tail: Uint8Array,
@@ -92,7 +94,10 @@ export function encodePageIndex(
   return pieces[0] ?? new Uint8Array(1);
 }
 
-/** Decodes a whole index: entries and terminator, without the size field. Throws `ltx/invalid` or `ltx/truncated`. */
+/**
+ * Decodes a whole index: entries and terminator, without the size field. Throws `ltx/invalid` or
+ * `ltx/truncated`.
+ */
 export function decodePageIndex(bytes: Uint8Array, options: PageIndexOptions): PageIndex {
   const cursor = new PageIndexCursor(options);
   const index = cursor.push(bytes);
@@ -104,8 +109,8 @@ export function decodePageIndex(bytes: Uint8Array, options: PageIndexOptions): P
 const MIN_FRAME_SIZE = PAGE_HEADER_SIZE + 5;
 
 /**
- * Decodes an index that arrives in chunks. Memory is bounded by the chunk, not by the index: use it where a database may
- * have hundreds of millions of pages.
+ * Decodes an index that arrives in chunks. Memory is bounded by the chunk, not by the index: use it
+ * where a database may have hundreds of millions of pages.
  */
 export class PageIndexCursor {
   readonly #name: string;
@@ -129,7 +134,9 @@ export class PageIndexCursor {
     return this.#ended;
   }
 
-  /** The entries that `chunk`, the next bytes of the index, completes. The caller owns the arrays. */
+  /**
+   * The entries that `chunk`, the next bytes of the index, completes. The caller owns the arrays.
+   */
   push(chunk: Uint8Array): PageIndex {
     if (this.#ended && chunk.length > 0) throw this.#invalid("bytes after the terminator");
     const bytes = this.#carry.length === 0 ? chunk : concat(this.#carry, chunk);

@@ -1,7 +1,9 @@
 /**
- * Which page numbers a file may hold, and in which order. The encoder, the decoder and the index cursor share it.
+ * Which page numbers a file may hold, and in which order. The encoder, the decoder and the index
+ * cursor share it.
  *
- * A snapshot holds every page from 1 to `commit` except the lock page; any other file holds some of them, ascending.
+ * A snapshot holds every page from 1 to `commit` except the lock page; any other file holds some of
+ * them, ascending.
  *
  * Source: superfly/ltx@8cb8f8e `Encoder.EncodePage`; its decoder does not check this.
  */

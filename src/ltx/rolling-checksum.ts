@@ -1,8 +1,9 @@
 /**
- * The rolling database checksum: the XOR of the page checksums of all pages but the lock page, bit 63 forced on.
+ * The rolling database checksum: the XOR of the page checksums of all pages but the lock page, bit
+ * 63 forced on.
  *
- * It does not depend on order and can be kept up to date by XORing a page's old checksum out and its new one in. An empty
- * database has CHECKSUM_FLAG.
+ * It does not depend on order and can be kept up to date by XORing a page's old checksum out and
+ * its new one in. An empty database has CHECKSUM_FLAG.
  *
  * Source: superfly/ltx@8cb8f8e `ChecksumPage`, `ChecksumReader`; docs/formats/ltx.md.
  */

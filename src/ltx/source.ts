@@ -7,7 +7,10 @@ import type { LtxHeader } from "./header.ts";
 /** A file's bytes: random access, synchronous. */
 export interface LtxSource {
   readonly sizeBytes: number;
-  /** Reads up to `target.length` bytes at `offset`; returns how many. Fewer only at the end of the file. */
+  /**
+   * Reads up to `target.length` bytes at `offset`; returns how many. Fewer only at the end of the
+   * file.
+   */
   read(offset: number, target: Uint8Array): number;
   /** What messages call the file: a path or key. */
   readonly name?: string | undefined;

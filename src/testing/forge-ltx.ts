@@ -1,5 +1,6 @@
 /**
- * LTX files that break the rules on purpose, with every checksum right, so that a test reaches the one check it means.
+ * LTX files that break the rules on purpose, with every checksum right, so that a test reaches the
+ * one check it means.
  *
  * Nothing here is shared with the codec except the CRC.
  */

@@ -1,7 +1,8 @@
 /**
  * The kernel's two engines side by side on the same memory layout.
  *
- * All areas start as the same noise, so whatever an engine writes where it should not shows up as a difference from it.
+ * All areas start as the same noise, so whatever an engine writes where it should not shows up as a
+ * difference from it.
  */
 import assert from "node:assert/strict";
 import { AREA_SLACK } from "../kernel/abi.ts";
@@ -100,7 +101,9 @@ export class Pair {
     this.expectSame(pageCrcs, 8 * count, "page CRCs");
   }
 
-  /** Everything but the tables and `size` bytes (and slack) from `at` on must still be what it was. */
+  /**
+   * Everything but the tables and `size` bytes (and slack) from `at` on must still be what it was.
+   */
   expectUntouchedBut(at: number, size: number): void {
     const { input, inputSize, output, outputSize, end } = this.layout;
     for (const [from, to] of [

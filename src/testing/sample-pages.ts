@@ -1,5 +1,6 @@
 /**
- * Pages of the kinds that databases have, made from a seed: empty, text, b-tree like, repeating, incompressible.
+ * Pages of the kinds that databases have, made from a seed: empty, text, b-tree like, repeating,
+ * incompressible.
  */
 
 export const SAMPLE_PAGE_SIZES: readonly number[] = [

@@ -1,14 +1,15 @@
 /**
- * CRC-64/ISO, the checksum of LTX files: reflected polynomial x^64 + x^4 + x^3 + x + 1, initial register and final
- * inversion all ones. `crc("123456789")` is b90956c775a41001.
+ * CRC-64/ISO, the checksum of LTX files: reflected polynomial x^64 + x^4 + x^3 + x + 1, initial
+ * register and final inversion all ones. `crc("123456789")` is b90956c775a41001.
  *
- * "Register" below is the running value before the final inversion. It is a polynomial over GF(2) in reflected order:
- * bit 63 is the coefficient of x^0. Everything is linear in it, which is used three ways: no table is needed to
- * advance it, one pass over a page serves both the file's and the page's checksum, and an already hashed field can be
- * corrected afterwards.
+ * "Register" below is the running value before the final inversion. It is a polynomial over GF(2)
+ * in reflected order: bit 63 is the coefficient of x^0. Everything is linear in it, which is used
+ * three ways: no table is needed to advance it, one pass over a page serves both the file's and the
+ * page's checksum, and an already hashed field can be corrected afterwards.
  *
- * Source: superfly/ltx@8cb8f8e `NewHasher` (Go's `hash/crc64` with the ISO table); the pure-XOR recurrence is
- * "Chorba" (K. Lundgren et al., arXiv 2412.16398), published for CRC-32 and adapted here.
+ * Source: superfly/ltx@8cb8f8e `NewHasher` (Go's `hash/crc64` with the ISO table); the pure-XOR
+ * recurrence is "Chorba" (K. Lundgren et al., arXiv 2412.16398), published for CRC-32 and adapted
+ * here.
  */
 
 const POLYNOMIAL: u64 = 0xd800000000000000;
@@ -16,7 +17,10 @@ const POLYNOMIAL: u64 = 0xd800000000000000;
 const ONE: u64 = 1 << 63;
 const X_TO_8: u64 = 1 << 55;
 
-/** x^64 times the register: the register times x^4 + x^3 + x + 1, the part above x^63 folded back the same way. */
+/**
+ * x^64 times the register: the register times x^4 + x^3 + x + 1, the part above x^63 folded back
+ * the same way.
+ */
 // @ts-ignore: decorator
 @inline
 function advance64(register: u64): u64 {
@@ -47,11 +51,6 @@ function fold8(register: u64, value: u32): u64 {
   return (register >> 8) ^ (low << 56) ^ (low << 55) ^ (low << 53) ^ (low << 52);
 }
 
-/** The register after 4 more bytes, given as a little-endian load. */
-export function updateWord(register: u64, value: u32): u64 {
-  return fold32(register, value);
-}
-
 /** The register after `size` more bytes; eight at a time, meant for short and odd pieces. */
 export function updateShort(register: u64, at: usize, size: usize): u64 {
   const end = at + size;
@@ -70,13 +69,17 @@ export function updateShort(register: u64, at: usize, size: usize): u64 {
 
 /** Look-back of the recurrence in bytes: 64 digits of 64 bits. */
 const WINDOW: usize = 512;
-/** Longest piece that goes through the recurrence at once; keeps its scratch inside the first-level cache. */
+/**
+ * Longest piece that goes through the recurrence at once; keeps its scratch inside the first-level
+ * cache.
+ */
 const MAX_PIECE: usize = 16384;
 /** Below this the recurrence does not pay. */
 const MIN_PIECE: usize = 1024;
 /**
- * The quotient digits. The first window lies before digit 0 and stays zero, except that its first digit holds the
- * register on entry. Four digits past the end are cleared before the remainder is taken.
+ * The quotient digits. The first window lies before digit 0 and stays zero, except that its first
+ * digit holds the register on entry. Four digits past the end are cleared before the remainder is
+ * taken.
  */
 const QUOTIENT: usize = memory.data(512 + 16384 + 32, 16);
 
@@ -84,11 +87,11 @@ const QUOTIENT: usize = memory.data(512 + 16384 + 32, 16);
  * The register after `size` more bytes, `size` a multiple of 32 between MIN_PIECE and MAX_PIECE.
  *
  * The polynomial's 64th power has the same five terms, 64 times further apart, so in 64-bit digits
- * x^64 = x^4 + x^3 + x^1 + 1 holds between whole digits. A digit can therefore be cancelled by XORing it onto the
- * digits 60, 61, 63 and 64 places later, and long division becomes
+ * x^64 = x^4 + x^3 + x^1 + 1 holds between whole digits. A digit can therefore be cancelled by
+ * XORing it onto the digits 60, 61, 63 and 64 places later, and long division becomes
  *     q[i] = m[i] ^ q[i-60] ^ q[i-61] ^ q[i-63] ^ q[i-64]
- * without any shift. What is left in the last 64 digits goes through `advance64`. The register enters as q[-64], which
- * only q[0] looks back to.
+ * without any shift. What is left in the last 64 digits goes through `advance64`. The register
+ * enters as q[-64], which only q[0] looks back to.
  */
 function updatePiece(register: u64, at: usize, size: usize): u64 {
   store<u64>(QUOTIENT, register);
@@ -116,7 +119,10 @@ function updatePiece(register: u64, at: usize, size: usize): u64 {
   return reduceRemainder(at + quotientSize, QUOTIENT + quotientSize);
 }
 
-/** Runs the last 64 digits, at `message`, with what the quotient digits from `before` on still add to them. */
+/**
+ * Runs the last 64 digits, at `message`, with what the quotient digits from `before` on still add
+ * to them.
+ */
 function reduceRemainder(message: usize, before: usize): u64 {
   memory.fill(before + WINDOW, 0, 32);
   let register: u64 = 0;
@@ -162,7 +168,9 @@ export function shiftBytes(register: u64, count: u64): u64 {
 /** Eight tables of 256: what each byte of a register becomes after one page of zero bytes. */
 const PAGE_SHIFT: usize = memory.data(8 * 256 * 8, 16);
 
-/** Fills the tables for pages of `pageSize` bytes. An entry is the XOR of the entries of its bits. */
+/**
+ * Fills the tables for pages of `pageSize` bytes. An entry is the XOR of the entries of its bits.
+ */
 export function preparePageShift(pageSize: usize): void {
   const factor = shiftBytes(ONE, pageSize);
   for (let byte: usize = 0; byte < 8; byte++) {
@@ -185,7 +193,10 @@ function pageShiftOf(register: u64, byte: usize): u64 {
   return load<u64>(PAGE_SHIFT + (byte << 11) + (index << 3));
 }
 
-/** The register after one page whose own CRC, from register 0, is `pageCrc`: hashing without reading the page again. */
+/**
+ * The register after one page whose own CRC, from register 0, is `pageCrc`: hashing without reading
+ * the page again.
+ */
 export function appendPage(register: u64, pageCrc: u64): u64 {
   return (
     pageCrc ^

@@ -1,7 +1,9 @@
 /**
- * The kernel's entry points. Their contract is `KernelAbi` in ../abi.ts; ../twin is the same in plain TypeScript.
+ * The kernel's entry points. Their contract is `KernelAbi` in ../abi.ts; ../twin is the same in
+ * plain TypeScript.
  *
- * Compiled by tools/build-kernel.ts into ../wasm.ts. No imports, no allocator, no exceptions: the host lays out memory.
+ * Compiled by tools/build-kernel.ts into ../wasm.ts. No imports, no allocator, no exceptions: the
+ * host lays out memory.
  */
 import { preparePageShift, shiftBytes, update } from "./crc64";
 import { RESULT_CRC, setLayout } from "./layout";

@@ -1,16 +1,20 @@
 /**
  * Where things lie in the kernel's memory.
  *
- * Static scratch is reserved with `memory.data` by the file that uses it. Everything whose size depends on the page
- * size (input, output, the per-page tables) is laid out by the loader above `heapBase()` and announced once through
- * `configure`. Values that cross the border to the host go through the result slot, never through an i64 parameter:
- * a host would have to make a BigInt of every one of them.
+ * Static scratch is reserved with `memory.data` by the file that uses it. Everything whose size
+ * depends on the page size (input, output, the per-page tables) is laid out by the loader above
+ * `heapBase()` and announced once through `configure`. Values that cross the border to the host go
+ * through the result slot, never through an i64 parameter: a host would have to make a BigInt of
+ * every one of them.
  */
 
-/** The result slot; `RESULT_*` in ../abi.ts are the same offsets seen from the host. */
+/** The result slot; RESULT_SLOT in ../abi.ts has the same offsets. */
 const RESULT: usize = memory.data(64, 16);
 
-/** u64: the running CRC-64 register, before the final inversion. Read and updated by every hashing function. */
+/**
+ * u64: the running CRC-64 register, before the final inversion. Read and updated by every hashing
+ * function.
+ */
 export const RESULT_CRC: usize = RESULT;
 /** Two u32: the running WAL checksum. */
 export const RESULT_WAL_SUM: usize = RESULT + 8;
@@ -18,9 +22,6 @@ export const RESULT_WAL_SUM: usize = RESULT + 8;
 export const RESULT_CONSUMED: usize = RESULT + 16;
 /** u32: why the last `decodePages` stopped, one of the `STOP_*` values. */
 export const RESULT_STOP: usize = RESULT + 20;
-
-/** Bytes that any routine may read or write past the end of an area, and that the loader leaves free there. */
-export const SLACK: usize = 64;
 
 /** Bytes of one page. */
 export let pageSize: usize = 0;

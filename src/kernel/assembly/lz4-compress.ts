@@ -1,18 +1,22 @@
 /**
  * LZ4 block compressor for single pages, up to 65,536 bytes.
  *
- * One greedy pass with a hash table of u16 positions. It never gives up: a page that does not compress becomes one run
- * of literals, a little longer than the page, because an LTX page block has no stored mode. Any valid block serves (the
- * file's checksum covers decompressed bytes), so the output is tuned for speed on 4 KB pages: the table is cleared for
- * every page, which is cheaper than one unpredictable branch in the search, and five bytes are hashed, not four.
+ * One greedy pass with a hash table of u16 positions. It never gives up: a page that does not
+ * compress becomes one run of literals, a little longer than the page, because an LTX page block
+ * has no stored mode. Any valid block serves (the file's checksum covers decompressed bytes), so
+ * the output is tuned for speed on 4 KB pages: the table is cleared for every page, which is
+ * cheaper than one unpredictable branch in the search, and five bytes are hashed, not four.
  *
- * Source: the LZ4 block format description (lz4/lz4 doc `lz4_Block_format.md`): the last five bytes are literals and the
- * last match starts at least twelve bytes before the end.
+ * Source: the LZ4 block format description (lz4/lz4 doc `lz4_Block_format.md`): the last five bytes
+ * are literals and the last match starts at least twelve bytes before the end.
  */
 
 const HASH_BITS: u32 = 13;
 const TABLE_SIZE: usize = 2 << 13;
-/** Position + 0 of the last sequence seen with each hash; 0 where none was, which is a valid candidate to compare. */
+/**
+ * Position + 0 of the last sequence seen with each hash; 0 where none was, which is a valid
+ * candidate to compare.
+ */
 const TABLE: usize = memory.data(2 << 13, 16);
 
 const MIN_MATCH: usize = 4;
@@ -30,7 +34,10 @@ function slotOf(value: u64): usize {
   return TABLE + (<usize>(((value << 24) * 889523592379) >> (64 - HASH_BITS)) << 1);
 }
 
-/** Writes the bytes that follow a full nibble; `rest` is the length beyond it. Returns the address after them. */
+/**
+ * Writes the bytes that follow a full nibble; `rest` is the length beyond it. Returns the address
+ * after them.
+ */
 // @ts-ignore: decorator
 @inline
 function storeLength(at: usize, rest: usize): usize {
@@ -99,8 +106,8 @@ function endOfMatch(at: usize, other: usize, limit: usize): usize {
 }
 
 /**
- * Compresses `size` bytes, at most 65,536, to `dst`, which has room for `size + size / 255 + 16` bytes and SLACK after
- * them. Returns the block's size.
+ * Compresses `size` bytes, at most 65,536, to `dst`, which has room for `size + size / 255 + 16`
+ * bytes and slack after them. Returns the block's size.
  */
 export function compressBlock(src: usize, size: usize, dst: usize): u32 {
   const end = src + size;
@@ -113,7 +120,8 @@ export function compressBlock(src: usize, size: usize, dst: usize): u32 {
   let at = src + 1;
 
   while (true) {
-    // Search: the next position whose four bytes occurred before. The hash of the following probe is computed ahead.
+    // Search: the next position whose four bytes occurred before. The hash of the following probe
+    // is computed ahead.
     let value = load<u64>(at);
     let slot = slotOf(value);
     let probe = at;

@@ -1,9 +1,10 @@
 /**
  * LZ4 block decompressor that trusts nothing.
  *
- * Every length is compared with what is left of input and output before it is used, and every offset with what has been
- * written, so a damaged block can at worst fill the output with nonsense. Copies go in wide steps: up to 16 bytes may be
- * read past the input's end and written past the output's end, inside the SLACK that every area has.
+ * Every length is compared with what is left of input and output before it is used, and every
+ * offset with what has been written, so a damaged block can at worst fill the output with nonsense.
+ * Copies go in wide steps: up to 16 bytes may be read past the input's end and written past the
+ * output's end, inside the slack that every area has.
  *
  * Source: the LZ4 block format description (lz4/lz4 doc `lz4_Block_format.md`).
  */
@@ -14,7 +15,10 @@ export const MALFORMED: i32 = -1;
 const MIN_MATCH: usize = 4;
 const NIBBLE_MAX: usize = 15;
 
-/** Address after the length bytes at `at`: any number of 255s and one that is less. 0 when they reach `end`. */
+/**
+ * Address after the length bytes at `at`: any number of 255s and one that is less. 0 when they
+ * reach `end`.
+ */
 // @ts-ignore: decorator
 @inline
 function endOfLength(at: usize, end: usize): usize {
@@ -41,7 +45,10 @@ function copyLoosely(to: usize, from: usize, end: usize): void {
   } while (to < end);
 }
 
-/** Copies a match that starts less than 8 bytes back: the pattern is laid once, then repeated in whole periods. */
+/**
+ * Copies a match that starts less than 8 bytes back: the pattern is laid once, then repeated in
+ * whole periods.
+ */
 function repeatPattern(to: usize, from: usize, end: usize): void {
   const offset = to - from;
   for (let i: usize = 0; i < 8; i++) store<u8>(to + i, load<u8>(from + i));
@@ -68,7 +75,10 @@ function copyMatch(to: usize, from: usize, end: usize): void {
   }
 }
 
-/** Decompresses the block [src, src + size) to `dst`. Returns the number of bytes, at most `capacity`, or MALFORMED. */
+/**
+ * Decompresses the block [src, src + size) to `dst`. Returns the number of bytes, at most
+ * `capacity`, or MALFORMED.
+ */
 export function decompressBlock(src: usize, size: usize, dst: usize, capacity: usize): i32 {
   const end = src + size;
   const limit = dst + capacity;

@@ -1,12 +1,13 @@
 /**
  * Batches of LTX page frames: encode, decode, hash.
  *
- * A frame is a 6-byte header (pgno u32, flags u16, big-endian) and a payload. Flags 1 is a "block" frame: a big-endian
- * u32 size and one raw LZ4 block. Flags 0 is a "legacy" frame: one complete LZ4 frame, as Litestream 0.5.0 to 0.5.15
- * writes it. The file checksum covers the header, the size field if there is one, and the *uncompressed* page.
+ * A frame is a 6-byte header (pgno u32, flags u16, big-endian) and a payload. Flags 1 is a "block"
+ * frame: a big-endian u32 size and one raw LZ4 block. Flags 0 is a "legacy" frame: one complete LZ4
+ * frame, as Litestream 0.5.0 to 0.5.15 writes it. The file checksum covers the header, the size
+ * field if there is one, and the *uncompressed* page.
  *
- * Source: superfly/ltx@8cb8f8e `Encoder.EncodePage`, `Decoder.DecodePage`; docs/formats/ltx.md; the LZ4 frame format
- * description (lz4/lz4 doc `lz4_Frame_format.md`).
+ * Source: superfly/ltx@8cb8f8e `Encoder.EncodePage`, `Decoder.DecodePage`; docs/formats/ltx.md; the
+ * LZ4 frame format description (lz4/lz4 doc `lz4_Frame_format.md`).
  */
 import { appendPage, pageChecksum, update, updateShort } from "./crc64";
 import {
@@ -31,8 +32,9 @@ const FLAGS_BLOCK: u32 = 0x0100;
 const FLAGS_LEGACY: u32 = 0;
 
 /**
- * The only LZ4 frame descriptor there is in LTX files: version 1, independent blocks, content checksum, blocks of at
- * most 64 KiB. Magic, FLG and BD bytes, and the descriptor's own checksum byte.
+ * The only LZ4 frame descriptor there is in LTX files: version 1, independent blocks, content
+ * checksum, blocks of at most 64 KiB. Magic, FLG and BD bytes, and the descriptor's own checksum
+ * byte.
  */
 const LZ4_MAGIC: u32 = 0x184d2204;
 const LZ4_FLG_BD: u32 = 0x4064;
@@ -95,7 +97,10 @@ function storeBlockPayload(frame: usize, page: usize): usize {
   return BLOCK_HEADER_SIZE + size;
 }
 
-/** Writes a legacy frame's payload at `frame`; a page that does not shrink is stored. Returns the frame's size. */
+/**
+ * Writes a legacy frame's payload at `frame`; a page that does not shrink is stored. Returns the
+ * frame's size.
+ */
 function storeLegacyPayload(frame: usize, page: usize): usize {
   store<u16>(frame, FLAGS_LEGACY, 4);
   store<u32>(frame, LZ4_MAGIC, 6);
@@ -117,8 +122,9 @@ function storeLegacyPayload(frame: usize, page: usize): usize {
 }
 
 /**
- * Encodes `count` pages, `stride` bytes apart, whose numbers are in the table, as frames one after the other at `dst`.
- * Advances the file's register and fills sizes, page CRCs and page checksums. Returns the bytes written.
+ * Encodes `count` pages, `stride` bytes apart, whose numbers are in the table, as frames one after
+ * the other at `dst`. Advances the file's register and fills sizes, page CRCs and page checksums.
+ * Returns the bytes written.
  */
 export function encodePages(src: usize, stride: usize, count: u32, legacy: bool, dst: usize): u32 {
   let register = load<u64>(RESULT_CRC);
@@ -138,8 +144,9 @@ export function encodePages(src: usize, stride: usize, count: u32, legacy: bool,
 }
 
 /**
- * Advances the file's register over `count` frames that lie one after the other at `src` and whose sizes and page CRCs
- * are in the tables, and fills page checksums: hashing frames that are copied, without their pages.
+ * Advances the file's register over `count` frames that lie one after the other at `src` and whose
+ * sizes and page CRCs are in the tables, and fills page checksums: hashing frames that are copied,
+ * without their pages.
  */
 export function hashFrames(src: usize, count: u32): void {
   let register = load<u64>(RESULT_CRC);
@@ -163,7 +170,10 @@ function fail(stop: u32): usize {
   return 0;
 }
 
-/** Decodes a block frame's page to `dst`. Returns the address after the frame, or 0 with `failure` set. */
+/**
+ * Decodes a block frame's page to `dst`. Returns the address after the frame, or 0 with `failure`
+ * set.
+ */
 function loadBlockPayload(frame: usize, end: usize, dst: usize): usize {
   if (end - frame < BLOCK_HEADER_SIZE) return fail(STOP_INCOMPLETE);
   const size = <usize>bswap(load<u32>(frame, 6));
@@ -174,7 +184,10 @@ function loadBlockPayload(frame: usize, end: usize, dst: usize): usize {
   return block + size;
 }
 
-/** Decodes a legacy frame's page to `dst`. Returns the address after the frame, or 0 with `failure` set. */
+/**
+ * Decodes a legacy frame's page to `dst`. Returns the address after the frame, or 0 with `failure`
+ * set.
+ */
 function loadLegacyPayload(frame: usize, end: usize, dst: usize): usize {
   let at = frame + HEADER_SIZE;
   if (end - at < LZ4_DESCRIPTOR_SIZE) return fail(STOP_INCOMPLETE);
@@ -213,9 +226,10 @@ function loadLegacyPayload(frame: usize, end: usize, dst: usize): usize {
 }
 
 /**
- * Decodes at most `maxCount` frames from [src, src + size) to consecutive pages at `dst`. Advances the file's register
- * and fills page numbers, frame sizes, page CRCs and page checksums. Returns how many pages were decoded; how far it
- * got and why it stopped are in the result slot. A page that failed may have overwritten its place in the output.
+ * Decodes at most `maxCount` frames from [src, src + size) to consecutive pages at `dst`. Advances
+ * the file's register and fills page numbers, frame sizes, page CRCs and page checksums. Returns
+ * how many pages were decoded; how far it got and why it stopped are in the result slot. A page
+ * that failed may have overwritten its place in the output.
  */
 export function decodePages(src: usize, size: usize, dst: usize, maxCount: u32): u32 {
   let register = load<u64>(RESULT_CRC);

@@ -5,7 +5,10 @@
  */
 import { RESULT_WAL_SUM, pageSize, pgnos, words } from "./layout";
 
-/** Bytes of a frame header: pgno, commit size, salt 1, salt 2, checksum 1, checksum 2, all big-endian u32. */
+/**
+ * Bytes of a frame header: pgno, commit size, salt 1, salt 2, checksum 1, checksum 2, all
+ * big-endian u32.
+ */
 const FRAME_HEADER_SIZE: usize = 24;
 
 // @ts-ignore: decorator
@@ -15,8 +18,8 @@ function word(at: usize, bigEndian: bool): u32 {
 }
 
 /**
- * Adds `size` bytes, a multiple of 8, to the pair in the result slot. The sums are associated as (s0 + w) + s1: the
- * dependency chain is then two additions for 8 bytes instead of four.
+ * Adds `size` bytes, a multiple of 8, to the pair in the result slot. The sums are associated as
+ * (s0 + w) + s1: the dependency chain is then two additions for 8 bytes instead of four.
  */
 // @ts-ignore: decorator
 @inline
@@ -52,9 +55,9 @@ export function walSum(at: usize, size: usize, bigEndian: bool): void {
 }
 
 /**
- * Checks up to `count` frames that lie one after the other at `at`: their salts, and the cumulative checksum that
- * continues from the result slot. Returns how many hold; page numbers and commit fields of those are in the tables,
- * and the slot holds the sum after the last of them.
+ * Checks up to `count` frames that lie one after the other at `at`: their salts, and the cumulative
+ * checksum that continues from the result slot. Returns how many hold; page numbers and commit
+ * fields of those are in the tables, and the slot holds the sum after the last of them.
  */
 export function walFrames(at: usize, count: u32, salt1: u32, salt2: u32, bigEndian: bool): u32 {
   for (let i: u32 = 0; i < count; i++) {

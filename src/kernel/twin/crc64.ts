@@ -1,8 +1,9 @@
 /**
  * CRC-64/ISO in two 32-bit halves; see ../assembly/crc64.ts for the arithmetic.
  *
- * Kept to the plain form: no recurrence and no tables, only the eight-byte step, and a 64 by 64 bit matrix for the
- * shift by one page. It therefore checks those tricks of the kernel, and still outruns the rest of the twin.
+ * Kept to the plain form: no recurrence and no tables, only the eight-byte step, and a 64 by 64 bit
+ * matrix for the shift by one page. It therefore checks those tricks of the kernel, and still
+ * outruns the rest of the twin.
  */
 import type { Register, TwinMemory } from "./memory.ts";
 
@@ -63,7 +64,10 @@ export function shiftBytes(register: Register, count: number): Register {
   return result;
 }
 
-/** What each bit of a register becomes after one page of zero bytes: low and high half for bits 0 to 63. */
+/**
+ * What each bit of a register becomes after one page of zero bytes: low and high half for bits 0 to
+ * 63.
+ */
 export type PageShift = Int32Array;
 
 export function pageShift(pageSize: number): PageShift {

@@ -1,4 +1,7 @@
-/** LZ4 block compressor; takes the same decisions as ../assembly/lz4-compress.ts, so both write the same bytes. */
+/**
+ * LZ4 block compressor; takes the same decisions as ../assembly/lz4-compress.ts, so both write the
+ * same bytes.
+ */
 import type { TwinMemory } from "./memory.ts";
 
 const HASH_BITS = 13;
@@ -14,8 +17,9 @@ const FACTOR_MID = 0x1bbc;
 const FACTOR_LOW = 0xdcbb;
 
 /**
- * The hash of five bytes, given as their first four and the fifth: bits 27 to 39 of their product with the multiplier.
- * Summed up by 16-bit columns, from bit 16 on; what the lowest column is worth below bit 16 cannot carry.
+ * The hash of five bytes, given as their first four and the fifth: bits 27 to 39 of their product
+ * with the multiplier. Summed up by 16-bit columns, from bit 16 on; what the lowest column is worth
+ * below bit 16 cannot carry.
  */
 function hashOf(low: number, fifth: number): number {
   const a = low >>> 16;

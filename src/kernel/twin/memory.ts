@@ -38,7 +38,10 @@ export class TwinMemory {
     this.view.setUint32(at, value, true);
   }
 
-  /** Copies bytes that do not overlap. Most runs in a page are so short that a call costs more than a loop. */
+  /**
+   * Copies bytes that do not overlap. Most runs in a page are so short that a call costs more than
+   * a loop.
+   */
   copy(to: number, from: number, size: number): void {
     if (size > SHORT_COPY) {
       this.bytes.copyWithin(to, from, from + size);

@@ -1,6 +1,7 @@
 /**
- * The kernel's hot loops in plain TypeScript: the oracle that tests compare the WebAssembly module with, and what runs
- * where WebAssembly is missing (`node --jitless`). Written for clarity; about a third as fast.
+ * The kernel's hot loops in plain TypeScript: the oracle that tests compare the WebAssembly module
+ * with, and what runs where WebAssembly is missing (`node --jitless`). Written for clarity; about a
+ * third as fast.
  */
 import type { KernelAbi, KernelLayout } from "../abi.ts";
 import { shiftBytes, update } from "./crc64.ts";
