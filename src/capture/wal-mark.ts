@@ -23,7 +23,7 @@ export function recordMark({ header, position }: Mark): WalMark {
  * Finds the place to go on from after `recorded`, or says why there is none. There is one when the WAL is of the same
  * generation, SQLite holds everything up to the recorded place for committed, and the frame before it carries the
  * recorded cumulative checksum; or when the WAL is of the direct successor, with the recorded frame still in place
- * and a whole frame of neither generation after it, so that nothing had followed it (docs/decisions/0002).
+ * and a whole frame of neither generation after it, so that nothing had followed it (docs/decisions/0002-wal-generations.md).
  */
 export function findMark(
   wal: WalFile,

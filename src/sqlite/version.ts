@@ -2,7 +2,7 @@
  * Which SQLite libraries Millrace works with. Versions 3.7.0 to 3.51.2 have the WAL-reset bug: a checkpointer racing
  * with a writer that restarts the WAL can mark frames of the new WAL as copied, and committed pages are lost.
  * The fix was also carried back to 3.50.7 and 3.44.6, but those lack the NOOP checkpoint by which capture asks
- * SQLite how many frames are committed (docs/decisions/0002-committed-frames.md).
+ * SQLite how many frames are committed (docs/decisions/0001-committed-frames.md).
  * Source: sqlite.org/wal.html, "the WAL-reset bug"; sqlite.org/changes.html, 3.51.0 and 3.51.3.
  */
 import { MillraceError } from "../errors.ts";
