@@ -224,6 +224,7 @@ test(`${KILLS} SIGKILLs of the daemon lose nothing that was durable`, async (con
         await line.verify();
       }
       resyncs += line.resyncs.length;
+      context.diagnostic(`${kills} kills so far`);
     } finally {
       await line.end();
     }
