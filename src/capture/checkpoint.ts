@@ -2,7 +2,8 @@
  * Checkpoints that never hold the application's write lock for long and never cost a full copy [C7].
  *
  * 1. With writers running: capture everything, move the read transaction to the present end and copy the WAL into
- *    the database up to there. Twice, because the second round is short.
+ *    the database up to there. Twice, because the second round is short. Then flush the database and capture again,
+ *    so that neither is left to be done under the lock.
  * 2. When the WAL should restart, under the write lock: capture the few frames that arrived, copy them too, and
  *    move the read transaction once more; everything being copied, it now sits on no frame, so the next writer may
  *    restart the WAL, exactly once and with nothing lost.
@@ -23,6 +24,8 @@ export interface CheckpointTarget {
   capture(): boolean;
   /** Moves the read transaction to the present end; everything must have been captured just before. */
   advance(): void;
+  /** Makes what was copied into the database file durable. */
+  flush(): void;
   /** The reader sits on no frame: the next change of generation is ours. */
   expectRestart(): void;
 }
@@ -61,6 +64,9 @@ export function runCheckpoint(
     // A reader of the application's holds the checkpoint back: another round changes nothing.
     if (copiedFrames < logFrames) break;
   }
+  // So that little is left to flush and mostly nothing to capture under the lock.
+  target.flush();
+  if (!target.capture()) return undefined;
   let lockHeldMs = 0;
   const restartable = session.tryWithWriteLock(LOCK_PATIENCE_MS, () => {
     const locked = clock.monotonic();

@@ -227,6 +227,7 @@ export class WalSource implements Source {
         clock: this.#context.clock,
         capture: () => this.#capture(),
         advance: () => this.#advance(),
+        flush: () => this.#context.files.fsync("flush database for checkpoint", this.#file.fd),
         expectRestart: () => (this.#restartable = true),
       },
       { truncate },
