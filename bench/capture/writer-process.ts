@@ -76,13 +76,11 @@ function work(application: Application, job: WriterJob): void {
     const { commits, walFrames } = application;
     if (job.maxCommits !== undefined && commits.length >= job.maxCommits) return;
     if (job.maxWalFrames !== undefined && walFrames >= job.maxWalFrames) return;
+    // Not in step with anybody's timer.
+    dueMs = Math.max(nowMs(), dueMs + job.gapMs * (0.75 + dice.below(500) / 1000));
+    sleepUntil(dueMs);
     application.commit(job.people);
     if (job.maxWalFrames !== undefined) application.countFrames();
-    // Not in step with anybody's timer.
-    dueMs += job.gapMs * (0.5 + dice.below(1000) / 1000);
-    if (job.gapMs === 0) continue;
-    dueMs = Math.max(dueMs, nowMs());
-    sleepUntil(dueMs);
   }
 }
 
