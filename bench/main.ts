@@ -14,6 +14,7 @@ type Bench = (options: BenchOptions, report: Report) => Promise<void> | void;
 const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   codec: async () => (await import("./codec/codec.ts")).benchCodec,
   capture: async () => (await import("./capture/capture.ts")).benchCapture,
+  restore: async () => (await import("./restore/restore.ts")).benchRestore,
 };
 
 async function main(): Promise<void> {
