@@ -46,6 +46,15 @@ describe("createLogger()", () => {
     });
   });
 
+  it("does not confuse its own fields with those of a line", () => {
+    const text = lines("text");
+    text.log.log("info", "ltx file uploaded", { level: 0 });
+    assert.match(text.out[0] ?? "", / level=INFO msg="ltx file uploaded" level=0\n$/);
+    const json = lines("json");
+    json.log.log("info", "ltx file uploaded", { level: 0 });
+    assert.match(json.out[0] ?? "", /"level":"INFO",.*"field_level":0/);
+  });
+
   it("drops what is below its level", () => {
     const { out, log } = lines("text", "warn");
     for (const level of ["trace", "debug", "info", "warn", "error"] as const) log.log(level, level);

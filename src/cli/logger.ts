@@ -35,8 +35,8 @@ function withFields(options: LoggerOptions, common: LogFields): Logger {
       if (LEVELS[level] < LEVELS[options.level]) return;
       const time = new Date(options.now()).toISOString();
       const head = { time, level: level.toUpperCase(), msg: message };
-      const line = { ...head, ...common, ...fields };
-      options.write(options.format === "json" ? jsonLine(line) : textLine(line));
+      const rest = { ...common, ...fields };
+      options.write(options.format === "json" ? jsonLine(head, rest) : textLine(head, rest));
     },
     with: (fields) => withFields(options, { ...common, ...fields }),
   };
@@ -48,12 +48,18 @@ function plain(value: unknown): unknown {
   return value;
 }
 
-function jsonLine(fields: LogFields): string {
-  return `${JSON.stringify(fields, (_key, value: unknown) => plain(value))}\n`;
+/** A field that is called like one of the head gets another name: JSON has each key once. */
+function jsonLine(head: LogFields, rest: LogFields): string {
+  const fields = Object.entries(rest).map(
+    ([key, value]) => [Object.hasOwn(head, key) ? `field_${key}` : key, value] as const,
+  );
+  const line = { ...head, ...Object.fromEntries(fields) };
+  return `${JSON.stringify(line, (_key, value: unknown) => plain(value))}\n`;
 }
 
-function textLine(fields: LogFields): string {
-  const parts = Object.entries(fields)
+/** A field may be called like one of the head, as in Litestream's lines. */
+function textLine(head: LogFields, rest: LogFields): string {
+  const parts = [...Object.entries(head), ...Object.entries(rest)]
     .filter(([, value]) => value !== undefined)
     .map(([key, value]) => `${key}=${textValue(plain(value))}`);
   return `${parts.join(" ")}\n`;

@@ -17,6 +17,7 @@ import type { DatabaseStatus, ReplicationEvent } from "./contract.ts";
 import { CaptureRequests } from "./capture-requests.ts";
 import { Destination } from "./destination.ts";
 import { LagMarks } from "./lag.ts";
+import { withoutDebug } from "./log-event.ts";
 import type { ReplicatorContext } from "./context.ts";
 
 export interface Target {
@@ -101,7 +102,7 @@ export class ReplicatedDatabase implements AsyncDisposable {
         files,
         clock,
         random,
-        logger: logger.with({ db: this.path }),
+        logger: withoutDebug(logger.with({ db: this.path })),
         onEvent: (event) => this.#shipped(name, event),
       });
       this.#destinations.push(destination);

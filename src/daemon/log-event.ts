@@ -81,3 +81,13 @@ export function logEvent(logger: Logger, event: ReplicationEvent): void {
   const write = WRITERS[event.type] as (log: Logger, event: ReplicationEvent) => void;
   write(logger.with({ db: event.database }), event);
 }
+
+/** For shipping, whose events are logged here: its lines without those that only repeat them. */
+export function withoutDebug(logger: Logger): Logger {
+  return {
+    log(level, message, fields) {
+      if (level !== "debug" && level !== "trace") logger.log(level, message, fields);
+    },
+    with: (fields) => withoutDebug(logger.with(fields)),
+  };
+}
