@@ -6,7 +6,7 @@
  * - does the restore add up to the database checksum, and does SQLite find it whole?
  * - has any object in the store ever changed, and do the objects form one line (the TXID line never forks)?
  *
- * MILLRACE_CRASH_KILLS kills, default 60; MILLRACE_CRASH_SEED repeats a run's choices.
+ * MILLRACE_CRASH_KILLS kills, default 40; MILLRACE_CRASH_SEED repeats a run's choices.
  */
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
@@ -22,7 +22,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { restoreDatabase } from "../../src/restore/restore.ts";
 import { openReplica } from "../../src/storage/registry.ts";
 
-const KILLS = Number(process.env["MILLRACE_CRASH_KILLS"] ?? 60);
+const KILLS = Number(process.env["MILLRACE_CRASH_KILLS"] ?? 40);
 const SEED = Number(process.env["MILLRACE_CRASH_SEED"] ?? Date.now() % 1_000_000);
 const LEDGER = new URL("./ledger.ts", import.meta.url);
 const DAEMON = new URL("./daemon.ts", import.meta.url);
