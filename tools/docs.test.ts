@@ -98,6 +98,19 @@ describe("every page", () => {
     }
   });
 
+  it("names only environment variables that something reads", () => {
+    const folders = ["src", "test", "bench", "tools"];
+    const code = folders
+      .flatMap((folder) => listFiles(join(ROOT, folder)).map((path) => `${folder}/${path}`))
+      .filter((path) => path.endsWith(".ts") && path !== "tools/docs.test.ts")
+      .map(read)
+      .join("\n");
+    for (const path of PAGES) {
+      for (const [name] of read(path).matchAll(/\bMILLRACE_[A-Z_]+\b/g))
+        assert.ok(code.includes(name), `${path} names ${name}`);
+    }
+  });
+
   it("names only npm scripts that exist", () => {
     const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> };
     for (const path of PAGES) {
