@@ -32,7 +32,7 @@ export function writeChunkPages(options: ChunkPagesOptions, write: PageWriter): 
   const { kernel, chunk } = options;
   const grown = unwrittenGrowth(options);
   const older = grown.length === 0 ? undefined : framesBefore(options);
-  const pgnos = Uint32Array.from([...chunk.frames.keys(), ...grown]).sort();
+  const pgnos = sorted(chunk.frames, grown);
   for (let start = 0; start < pgnos.length; start += kernel.batchPages) {
     const batch = pgnos.subarray(start, start + kernel.batchPages);
     batch.forEach((pgno, index) => {
@@ -41,6 +41,15 @@ export function writeChunkPages(options: ChunkPagesOptions, write: PageWriter): 
     });
     write(batch, kernel.input.subarray(0, batch.length * kernel.pageSize));
   }
+}
+
+/** Ascending page numbers of both, without an intermediate array: a transaction can have millions. */
+function sorted(frames: ReadonlyMap<Pgno, number>, grown: readonly Pgno[]): Uint32Array {
+  const pgnos = new Uint32Array(frames.size + grown.length);
+  let count = 0;
+  for (const pgno of frames.keys()) pgnos[count++] = pgno;
+  pgnos.set(grown, count);
+  return pgnos.sort();
 }
 
 function unwrittenGrowth({ chunk, commitBefore, kernel }: ChunkPagesOptions): Pgno[] {
