@@ -23,7 +23,7 @@ export function systemTerminal(): Terminal {
     home: homedir(),
     pid: process.pid,
     isInteractive: process.stderr.isTTY,
-    columns: process.stderr.columns ?? 80,
+    columns: process.stderr.columns || 80,
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
   };

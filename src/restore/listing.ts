@@ -47,7 +47,9 @@ async function listLevel(
       return await Array.fromAsync(store.list(level, { exactTimes, signal }));
     } catch (error) {
       signal?.throwIfAborted();
-      const isPassing = isMillraceError(error) && error.retry === "backoff";
+      // Whoever restores is waiting: what only a person can mend is told at once.
+      const isPassing =
+        isMillraceError(error) && error.retry === "backoff" && error.code !== "fs/permission";
       if (!isPassing || backoff.failures + 1 >= LIST_ATTEMPTS) throw error;
       await sleep(clock, backoff.next(), { signal });
     }
