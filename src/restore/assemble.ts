@@ -15,14 +15,17 @@ import { NO_CHECKSUM, toChecksum, type Checksum, type Pgno } from "../base/ids.t
 import { MillraceError } from "../errors.ts";
 import { openKernel, xorCrc, type CrcRegister, type Kernel } from "../kernel/kernel.ts";
 import { CHECKSUM_FLAG } from "../ltx/constants.ts";
-import { lockPgno } from "../ltx/header.ts";
+import { isSnapshot, lockPgno } from "../ltx/header.ts";
 import type { LtxFileInfo, LtxStore } from "../storage/ltx-store.ts";
 import { BoundedJobs, type JobLimits } from "./bounded-jobs.ts";
+import { FRAME_USE, type FrameUse } from "./decode-frames.ts";
 import type { DecodePool } from "./decode-pool.ts";
+import { DEFER_LIMITS, DeferredWork, type DeferLimits } from "./deferred-work.ts";
+import { LocalReader } from "./local-reader.ts";
 import { PageSet } from "./page-set.ts";
 import { openPlanFile, WHOLE_FILE_BYTES, type PlanFile } from "./plan-file.ts";
 import { RangeReader, type RangeReaderOptions } from "./range-reader.ts";
-import { scanFile, type ScanContext } from "./scan-file.ts";
+import { scanFile, type PieceWork, type ScanContext } from "./scan-file.ts";
 import { sumZeroPages } from "./zero-pages.ts";
 
 /** Pages whose state is kept at once. */
@@ -48,7 +51,10 @@ export interface AssembleOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly signal?: AbortSignal | undefined;
+  /** For tests: pages done at once. */
   readonly spanPages?: number | undefined;
+  /** For tests: what may wait. */
+  readonly deferLimits?: DeferLimits | undefined;
   readonly onBegin?: ((pagesTotal: number, pageSize: number) => void) | undefined;
   readonly onPages?: ((pages: number) => void) | undefined;
   readonly onRetry?: RangeReaderOptions["onRetry"];
@@ -82,7 +88,8 @@ export async function assemble(options: AssembleOptions): Promise<Assembled> {
   const signal = outer === undefined ? stop.signal : AbortSignal.any([outer, stop.signal]);
   const jobs = new BoundedJobs(JOB_LIMITS, (error) => stop.abort(error));
   const { store, clock, random, onRetry } = options;
-  const reader = new RangeReader({ store, clock, random, signal, onRetry });
+  const local = new LocalReader(options.pool);
+  const reader = new RangeReader({ store, clock, random, signal, onRetry, local });
   try {
     outer?.throwIfAborted();
     return await new Assembly(options, reader, jobs).run();
@@ -121,7 +128,7 @@ class Assembly {
     const proof = newest.recordedChecksum === NO_CHECKSUM ? "file-checksums" : "database-checksum";
     const kernel = openKernel({ pageSize, batchPages: 1 });
     const proofKernel = proof === "file-checksums" ? kernel : undefined;
-    const context = { reader: this.#reader, pool, jobs: this.#jobs, proofKernel };
+    const context = { reader: this.#reader, pool, proofKernel };
     await pool.open(pageSize, path);
     onBegin?.(commit, pageSize);
     let first = 1;
@@ -138,7 +145,7 @@ class Assembly {
     return {
       pageSize,
       pages: commit,
-      databaseChecksum: this.#databaseChecksum(),
+      databaseChecksum: toDatabaseChecksum(this.#sum),
       recordedChecksum: newest.recordedChecksum,
       proof,
       zeroPages: this.#zeroPages,
@@ -147,27 +154,40 @@ class Assembly {
     };
   }
 
-  /** Finds and decodes every page of the span that any file holds. */
+  /**
+   * Finds and decodes every page of the span that any file holds. Pages from newer files wait until the snapshot
+   * is written, with what it has in their places: many scattered holes would cost the file system more.
+   */
   async #takeSpan(
     context: ScanContext,
     set: PageSet,
     first: PlanFile | undefined,
     others: AsyncIterable<PlanFile>,
   ): Promise<void> {
+    const deferred = new DeferredWork(this.#options.deferLimits ?? DEFER_LIMITS);
+    let isDeferring = true;
     let newer: PlanFile | undefined;
+    const onWork = async (work: PieceWork): Promise<void> => {
+      if (isDeferring) deferred.add(work);
+      else await this.#start(work, { overwrites: false });
+      if (!isDeferring || !deferred.isFull) return;
+      isDeferring = false;
+      for (const waiting of deferred.takeAll()) await this.#start(waiting, { overwrites: false });
+    };
     const take = async (file: PlanFile): Promise<boolean> => {
       if (newer !== undefined && file.header.pageSize !== newer.header.pageSize)
         throw mixedSizes(file, newer);
       newer = file;
       this.#used.add(file.info);
       set.lowerTo(file.header.commit);
+      const isBase = isSnapshot(file.header);
+      const elseUse = (pgno: Pgno): FrameUse =>
+        isBase && isDeferring && set.isFound(pgno) ? FRAME_USE.fill : FRAME_USE.check;
       await scanFile(context, file, {
-        isWanted: (pgno) => set.claim(pgno),
-        onSums: ({ sum, pages }) => {
-          xorCrc(this.#sum, sum);
-          this.#options.onPages?.(pages);
-        },
+        use: (pgno) => (set.claim(pgno) ? FRAME_USE.take : elseUse(pgno)),
+        onWork: isBase ? (work) => this.#start(work, { overwrites: false }) : onWork,
       });
+      if (isBase) await this.#jobs.finish();
       return set.missingCount === 0;
     };
     let isComplete = first !== undefined && (await take(first));
@@ -177,17 +197,17 @@ class Assembly {
         if (isComplete) break;
       }
     }
+    for (const work of deferred.takeAll()) await this.#start(work, { overwrites: true });
     await this.#jobs.finish();
-    if (isComplete) return;
-    const missing = set.missingCount;
-    throw new MillraceError(
-      "restore/gap",
-      `assemble the database: ${missing} pages are in no file of the plan`,
-      {
-        op: "restore assemble",
-        details: { missing },
-      },
-    );
+    if (!isComplete) throw missingPages(set.missingCount);
+  }
+
+  async #start(work: PieceWork, options: { readonly overwrites: boolean }): Promise<void> {
+    await this.#jobs.start(work.sizeBytes, async () => {
+      const { sum, pages } = await work.run(options);
+      xorCrc(this.#sum, sum);
+      this.#options.onPages?.(pages);
+    });
   }
 
   /** Pages that no file holds are zeros: nothing is written, but their checksums count. */
@@ -206,7 +226,9 @@ class Assembly {
     let aheadBytes = 0;
     let next = 0;
     for (;;) {
-      for (; opening.length < AHEAD_FILES; next += 1) {
+      // Many at a time, which costs less than one by one.
+      const isLow = opening.length <= AHEAD_FILES / 2;
+      for (; isLow && opening.length < AHEAD_FILES; next += 1) {
         const info = files[next];
         if (info === undefined) break;
         const costBytes = Math.min(info.sizeBytes, WHOLE_FILE_BYTES) + OPEN_FILE_BYTES;
@@ -223,11 +245,19 @@ class Assembly {
       yield await head.file;
     }
   }
+}
 
-  #databaseChecksum(): Checksum {
-    const sum = (BigInt(this.#sum.high >>> 0) << 32n) | BigInt(this.#sum.low >>> 0);
-    return toChecksum(sum | CHECKSUM_FLAG);
-  }
+/** The rolling database checksum that the XOR of page checksums stands for. */
+export function toDatabaseChecksum({ low, high }: CrcRegister): Checksum {
+  return toChecksum((BigInt(high >>> 0) << 32n) | BigInt(low >>> 0) | CHECKSUM_FLAG);
+}
+
+function missingPages(missing: number): MillraceError {
+  const message = `assemble the database: ${missing} pages are in no file of the plan`;
+  return new MillraceError("restore/gap", message, {
+    op: "restore assemble",
+    details: { missing },
+  });
 }
 
 function mixedSizes(file: PlanFile, newer: PlanFile): MillraceError {

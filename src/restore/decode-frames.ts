@@ -7,7 +7,7 @@
  * back: the XOR of the page checksums of what was written, which add up to the database checksum, and the
  * raw CRC of all frames, from which the file's checksum can be joined in order.
  */
-import { assert } from "../base/assert.ts";
+import { assert, defined } from "../base/assert.ts";
 import { MillraceError, type ErrorCode } from "../errors.ts";
 import {
   DECODE_STOP,
@@ -16,27 +16,36 @@ import {
   type DecodeStop,
   type Kernel,
 } from "../kernel/kernel.ts";
+import { lockPgno } from "../ltx/header.ts";
 import type { Files } from "../platform/files.ts";
+import type { LocalFile } from "./local-file.ts";
+import type { PageRun } from "./page-set.ts";
 
 /** Words of one row in `FrameTask.frames`. */
 export const FRAME_WORDS = 3;
 
+/** What becomes of a page: only decoded, or written and counted, or written although a newer one will replace it. */
+export const FRAME_USE = { check: 0, take: 1, fill: 2 } as const;
+export type FrameUse = (typeof FRAME_USE)[keyof typeof FRAME_USE];
+
 /** Frames of one LTX file, ascending, to be decoded. */
 export interface FrameTask {
-  /** The bytes that hold the frames. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Offset of `bytes[0]` in the LTX file, for messages. */
+  /** The piece of the file that holds the frames, or the path of the whole file. */
+  readonly source: Uint8Array<ArrayBuffer> | string;
+  /** Where the piece begins in the LTX file. */
   readonly fileOffset: number;
-  /** Three words a frame: page number, offset in `bytes`, size. */
+  /** Three words a frame: page number, offset in the piece, size. */
   readonly frames: Uint32Array<ArrayBuffer>;
-  /** One byte a frame: whether its page is wanted. Absent: all are. Frames that are not are checked only. */
-  readonly taken?: Uint8Array<ArrayBuffer> | undefined;
+  /** One byte a frame, a `FrameUse`. */
+  readonly uses: Uint8Array<ArrayBuffer>;
+  /** Whether the pages' places in the output may hold something; otherwise pages of zeros stay holes. */
+  readonly overwrites: boolean;
 }
 
 export interface FrameSums {
-  /** Pages written, or that would have been written without an output. */
+  /** Pages taken. */
   readonly pages: number;
-  /** XOR of the checksums of these pages, without the flag bit's meaning. */
+  /** XOR of the checksums of these pages; bit 63 means nothing in it. */
   readonly sum: CrcRegister;
   /** CRC of the frames as the file checksum hashes them, from register 0 and not inverted. */
   readonly crc: CrcRegister;
@@ -45,6 +54,7 @@ export interface FrameSums {
 }
 
 const WRITE_OP = "restore page write";
+const READ_OP = "restore output read";
 /** Bytes of pages decoded and written at a time. */
 const BATCH_BYTES = 512 * 1024;
 const MIN_BATCH_PAGES = 16;
@@ -78,6 +88,7 @@ const STOPS: Readonly<Record<DecodeStop, { code: ErrorCode; found: string }>> = 
 export class FrameDecoder {
   readonly #kernel: Kernel;
   readonly #files: Files;
+  readonly #local: LocalFile;
   readonly #fd: number | undefined;
   /** The kernel's checksums as pairs of words. */
   readonly #checksumWords: Uint32Array<ArrayBuffer>;
@@ -87,9 +98,11 @@ export class FrameDecoder {
   constructor(options: {
     readonly pageSize: number;
     readonly files: Files;
+    readonly local: LocalFile;
     readonly fd?: number | undefined;
   }) {
-    const { pageSize, files, fd } = options;
+    const { pageSize, files, local, fd } = options;
+    this.#local = local;
     const batchPages = Math.max(
       MIN_BATCH_PAGES,
       Math.min(MAX_BATCH_PAGES, Math.floor(BATCH_BYTES / pageSize)),
@@ -101,7 +114,9 @@ export class FrameDecoder {
     this.#pageCrcWords = wordsOf(this.#kernel.pageCrcs);
   }
 
-  /** Throws `ltx/invalid` or `ltx/checksum-mismatch` with the page and its offset, or what writing throws (`fs/*`). */
+  /** Throws `ltx/invalid` or `ltx/checksum-mismatch` with the page and its offset, what writing throws
+   * (`fs/*`), or `storage/unavailable` when a file cannot be read by its path.
+   */
   decode(task: FrameTask): FrameSums {
     const count = task.frames.length / FRAME_WORDS;
     const sums = { pages: 0, sum: { low: 0, high: 0 }, crc: { low: 0, high: 0 }, hashedBytes: 0 };
@@ -112,6 +127,7 @@ export class FrameDecoder {
         size: packed.sizeBytes,
         maxCount: packed.count,
       });
+      let at = 0;
       for (let i = 0; i < packed.count; i += 1) {
         this.#checkFrame(
           task,
@@ -120,7 +136,8 @@ export class FrameDecoder {
           run.stop,
           i,
         );
-        const flags = task.bytes[word(task.frames, done + i, 1) + 5];
+        const flags = this.#kernel.input[at + 5];
+        at += word(task.frames, done + i, 2);
         sums.hashedBytes +=
           (flags === 0 ? LEGACY_HEADER_SIZE : BLOCK_HEADER_SIZE) + this.#kernel.pageSize;
       }
@@ -130,10 +147,31 @@ export class FrameDecoder {
     return sums;
   }
 
+  /** XOR of the checksums of pages as they are in the output, which must be open; the lock page does not count. */
+  sumOutput({ first, last }: PageRun): CrcRegister {
+    const { pageSize, batchPages, input } = this.#kernel;
+    const fd = defined(this.#fd, "the output to be read");
+    const lock = lockPgno(pageSize);
+    const sum = { low: 0, high: 0 };
+    for (let pgno = first; pgno <= last;) {
+      const count = Math.min(batchPages, last - pgno + 1);
+      const bytes = input.subarray(0, count * pageSize);
+      const got = this.#files.read(READ_OP, fd, bytes, (pgno - 1) * pageSize);
+      if (got !== bytes.length) {
+        const message = `${READ_OP}: it ends ${bytes.length - got} bytes early`;
+        throw new MillraceError("restore/unproven", message, { op: READ_OP });
+      }
+      this.#kernel.pageChecksums(Uint32Array.from({ length: count }, (_, i) => pgno + i));
+      for (let i = 0; i < count; i += 1) if (pgno + i !== lock) this.#addChecksum(sum, i);
+      pgno += count;
+    }
+    return sum;
+  }
+
   /** Lays as many frames as fit, from `start` on, one after the other into the kernel's input. */
   #pack(task: FrameTask, start: number, end: number): { count: number; sizeBytes: number } {
     const { input, batchPages } = this.#kernel;
-    const { bytes, frames } = task;
+    const { frames } = task;
     const limit = Math.min(end, start + batchPages);
     let sizeBytes = 0;
     let index = start;
@@ -148,12 +186,24 @@ export class FrameDecoder {
         index += 1;
       }
       if (to === from) break;
-      assert(to <= bytes.length, "the frames lie in the bytes that came with them");
-      input.set(bytes.subarray(from, to), sizeBytes);
+      this.#copy(task, from, input.subarray(sizeBytes, sizeBytes + to - from));
       sizeBytes += to - from;
     }
     assert(index > start, "a frame fits the kernel's input");
     return { count: index - start, sizeBytes };
+  }
+
+  /** Fills `target` from `offset` of the task's piece on. */
+  #copy({ source, fileOffset }: FrameTask, offset: number, target: Uint8Array): void {
+    if (typeof source === "string") {
+      this.#local.read(source, fileOffset + offset, target);
+      return;
+    }
+    assert(
+      offset + target.length <= source.length,
+      "the frames lie in the bytes that came with them",
+    );
+    target.set(source.subarray(offset, offset + target.length));
   }
 
   /** Compares what was decoded as the batch's `i`th frame with what the index says of frame `index`. */
@@ -183,13 +233,13 @@ export class FrameDecoder {
     let pages = 0;
     let first = 0;
     for (let i = 0; i < count; i += 1) {
-      const isTaken = task.taken?.[start + i] !== 0;
-      if (isTaken) {
+      const use = task.uses[start + i];
+      if (use === FRAME_USE.take) {
         this.#addChecksum(sum, i);
         pages += 1;
       }
       const isNeighbour = i > first && pgnos[i] === (pgnos[i - 1] ?? 0) + 1;
-      const isWritten = isTaken && !this.#isZero(i);
+      const isWritten = use !== FRAME_USE.check && (task.overwrites || !this.#isZero(i));
       if (isWritten && (isNeighbour || i === first)) continue;
       this.#write(first, i);
       first = isWritten ? i : i + 1;

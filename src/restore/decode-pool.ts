@@ -1,5 +1,6 @@
 /**
- * A few decoding threads behind asynchronous calls. Work goes to the thread that has least of it.
+ * A few decoding threads behind asynchronous calls, and one for reading and flushing. Work goes to the
+ * decoding thread that has least of it.
  *
  * A thread that dies fails its pending calls with what killed it. Disposing ends the threads, whatever they
  * are doing; when it resolves nothing writes to the output any more.
@@ -7,12 +8,16 @@
 import { Worker } from "node:worker_threads";
 import { assert, defined } from "../base/assert.ts";
 import { fromErrorRecord, MillraceError } from "../errors.ts";
+import { xorCrc, type CrcRegister } from "../kernel/kernel.ts";
 import { siblingModule } from "../platform/sibling.ts";
-import type { DecodeCalls, DecodeMethod, DecodeReply } from "./decode-calls.ts";
+import type { DecodeCalls, DecodeMethod, DecodeReply, DecodeRequest } from "./decode-calls.ts";
 import type { FrameSums, FrameTask } from "./decode-frames.ts";
+import type { LocalRange } from "./local-file.ts";
 
 export const DEFAULT_PARALLELISM = 2;
 export const MAX_PARALLELISM = 64;
+/** Bytes of the output that one call adds up. */
+const SUM_BYTES = 32 * 1024 * 1024;
 
 interface Pending {
   resolve(result: DecodeCalls[DecodeMethod]["result"]): void;
@@ -34,7 +39,7 @@ class DecodeThread {
     this.#worker.on("exit", (code) => this.#fail(`it ended with status ${code}`, undefined));
   }
 
-  /** Bytes sent and not answered. */
+  /** Frames sent and not answered. */
   get weight(): number {
     return this.#weight;
   }
@@ -42,16 +47,17 @@ class DecodeThread {
   call<M extends DecodeMethod>(
     method: M,
     args: DecodeCalls[M]["args"],
-    bytes?: Uint8Array<ArrayBuffer>,
   ): Promise<DecodeCalls[M]["result"]> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    const id = this.#nextId;
+    const request = { id: this.#nextId, method, args } as DecodeRequest;
     this.#nextId += 1;
     return new Promise((resolve, reject) => {
-      const weight = bytes?.length ?? 0;
-      this.#pending.set(id, { resolve, reject, weight });
+      const task = request.method === "decode" ? request.args : undefined;
+      const weight = task?.frames.length ?? 0;
+      this.#pending.set(request.id, { resolve, reject, weight });
       this.#weight += weight;
-      this.#worker.postMessage({ id, method, args }, bytes === undefined ? [] : [bytes.buffer]);
+      const isHeld = task !== undefined && typeof task.source !== "string";
+      this.#worker.postMessage(request, isHeld ? [task.source.buffer] : []);
     });
   }
 
@@ -77,37 +83,60 @@ class DecodeThread {
 }
 
 export class DecodePool implements AsyncDisposable {
-  readonly #threads: readonly DecodeThread[];
+  readonly #decoders: readonly DecodeThread[];
+  /** Reads and flushes beside the decoding threads, which are busy for milliseconds at a time. */
+  readonly #helper = new DecodeThread();
 
-  /** Starts the threads; they are ready for `open` at once. */
+  /** Starts `parallelism` decoding threads; they are ready for `open` at once. */
   constructor(parallelism: number) {
     assert(
       Number.isInteger(parallelism) && parallelism >= 1 && parallelism <= MAX_PARALLELISM,
       `parallelism ${parallelism} is from 1 to ${MAX_PARALLELISM}`,
     );
-    this.#threads = Array.from({ length: parallelism }, () => new DecodeThread());
+    this.#decoders = Array.from({ length: parallelism }, () => new DecodeThread());
   }
 
   /** Sets the page size and the output file, which must exist; `undefined` decodes and sums only. */
   async open(pageSize: number, path: string | undefined): Promise<void> {
-    await Promise.all(this.#threads.map((thread) => thread.call("open", { pageSize, path })));
+    const threads = [this.#helper, ...this.#decoders];
+    await Promise.all(threads.map((thread) => thread.call("open", { pageSize, path })));
   }
 
-  /** Takes over `task.bytes` and its buffer. */
+  /** Takes over `task.source` when that is bytes. */
   decode(task: FrameTask): Promise<FrameSums> {
-    return this.#idlest().call("decode", task, task.bytes);
+    const idlest = this.#decoders.reduce((best, thread) =>
+      thread.weight < best.weight ? thread : best,
+    );
+    return idlest.call("decode", task);
+  }
+
+  /** XOR of the checksums of the pages of the output as it is now, the lock page left out; bit 63 means nothing. */
+  async sumOutput(pages: number, pageSize: number): Promise<CrcRegister> {
+    const sum = { low: 0, high: 0 };
+    const stride = Math.max(1, Math.floor(SUM_BYTES / pageSize));
+    let next = 1;
+    const work = async (thread: DecodeThread): Promise<void> => {
+      while (next <= pages) {
+        const first = next;
+        next += stride;
+        xorCrc(sum, await thread.call("sum", { first, last: Math.min(pages, first + stride - 1) }));
+      }
+    };
+    await Promise.all(this.#decoders.map(work));
+    return sum;
+  }
+
+  /** Reads ranges of files of this machine; `undefined` for those that cannot be had. */
+  read(ranges: readonly LocalRange[]): Promise<DecodeCalls["read"]["result"]> {
+    return this.#helper.call("read", ranges);
   }
 
   /** Makes all writes of all finished calls durable. */
   async sync(): Promise<void> {
-    await this.#idlest().call("sync", undefined);
+    await this.#helper.call("sync", undefined);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#threads.map((thread) => thread.end()));
-  }
-
-  #idlest(): DecodeThread {
-    return this.#threads.reduce((best, thread) => (thread.weight < best.weight ? thread : best));
+    await Promise.all([this.#helper, ...this.#decoders].map((thread) => thread.end()));
   }
 }

@@ -1,35 +1,52 @@
-/** A decoding thread: answers `DecodeCalls` one after the other over its parent port. */
+/** A thread of a restore: answers `DecodeCalls` one after the other over its parent port. */
 import { parentPort } from "node:worker_threads";
 import { defined } from "../base/assert.ts";
 import { toErrorRecord } from "../errors.ts";
 import { nodeFiles } from "../platform/files.ts";
 import type { DecodeCalls, DecodeMethod, DecodeReply, DecodeRequest } from "./decode-calls.ts";
 import { FrameDecoder, type FrameSums, type FrameTask } from "./decode-frames.ts";
+import { LocalFile } from "./local-file.ts";
 
-const port = defined(parentPort, "the parent port of a decoding thread");
+const port = defined(parentPort, "the parent port of a thread of a restore");
+const local = new LocalFile(nodeFiles);
+let output: { readonly pageSize: number; readonly fd: number | undefined } | undefined;
+/** Made by the first task: a thread that only reads and flushes needs none. */
 let decoder: FrameDecoder | undefined;
-let fd: number | undefined;
 
 function answer(request: DecodeRequest): DecodeCalls[DecodeMethod]["result"] {
   if (request.method === "decode") return decode(request.args);
+  if (request.method === "sum") return theDecoder().sumOutput(request.args);
+  if (request.method === "read") return request.args.map((range) => local.readRange(range));
   if (request.method === "open") open(request.args);
-  else if (fd !== undefined) nodeFiles.fsync("restore output sync", fd);
+  else if (output?.fd !== undefined) nodeFiles.fsync("restore output sync", output.fd);
   return undefined;
 }
 
 function open({ pageSize, path }: DecodeCalls["open"]["args"]): void {
-  if (fd !== undefined) nodeFiles.close("restore output close", fd);
-  fd = path === undefined ? undefined : nodeFiles.open("restore output open", path, "r+");
-  decoder = new FrameDecoder({ pageSize, files: nodeFiles, fd });
+  if (output?.fd !== undefined) nodeFiles.close("restore output close", output.fd);
+  const fd = path === undefined ? undefined : nodeFiles.open("restore output open", path, "r+");
+  output = { pageSize, fd };
+  decoder = undefined;
 }
 
 function decode(task: FrameTask): FrameSums {
   try {
-    return defined(decoder, "the decoder").decode(task);
+    return theDecoder().decode(task);
   } finally {
     // Given back at once: the collector would let megabytes of finished input pile up.
-    task.bytes.buffer.transfer(0);
+    if (typeof task.source !== "string") task.source.buffer.transfer(0);
   }
+}
+
+function theDecoder(): FrameDecoder {
+  decoder ??= new FrameDecoder({ ...defined(output, "the output"), files: nodeFiles, local });
+  return decoder;
+}
+
+/** Buffers that go over with the result. */
+function transfersOf(result: DecodeCalls[DecodeMethod]["result"]): ArrayBuffer[] {
+  if (!Array.isArray(result)) return [];
+  return result.flatMap((bytes: Uint8Array<ArrayBuffer> | undefined) => bytes?.buffer ?? []);
 }
 
 port.on("message", (request: DecodeRequest) => {
@@ -39,5 +56,5 @@ port.on("message", (request: DecodeRequest) => {
   } catch (error) {
     reply = { id: request.id, error: toErrorRecord(error) };
   }
-  port.postMessage(reply);
+  port.postMessage(reply, "result" in reply ? transfersOf(reply.result) : []);
 });

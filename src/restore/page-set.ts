@@ -52,15 +52,20 @@ export class PageSet {
         pgno += 31;
         continue;
       }
-      if (pgno !== this.#lockPgno && !this.has(pgno)) this.#missingCount -= 1;
+      if (pgno !== this.#lockPgno && !this.#has(pgno)) this.#missingCount -= 1;
     }
     this.#cap = cap;
   }
 
-  /** Whether `pgno` was found. It must lie in the span. */
-  has(pgno: Pgno): boolean {
+  /** `pgno` must lie in the span. */
+  #has(pgno: Pgno): boolean {
     const index = pgno - this.first;
     return (((this.#bits[index >>> 5] ?? 0) >>> (index & 31)) & 1) === 1;
+  }
+
+  /** Whether `pgno` lies in the span and was found. */
+  isFound(pgno: Pgno): boolean {
+    return pgno >= this.first && pgno <= this.last && this.#has(pgno);
   }
 
   /** Finds `pgno`; returns whether this is its newest version and wanted. Never true for the lock page. */
@@ -93,7 +98,7 @@ export class PageSet {
         pgno += 31;
         continue;
       }
-      if (pgno !== this.#lockPgno && !this.has(pgno)) {
+      if (pgno !== this.#lockPgno && !this.#has(pgno)) {
         start ??= pgno;
         continue;
       }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { FRAME_USE } from "./decode-frames.ts";
 import {
   NO_LIMITS,
   PieceBuilder,
@@ -13,7 +14,7 @@ function build(entries: readonly FrameEntry[], limits: PieceLimits): Piece[] {
   const builder = new PieceBuilder(limits);
   const pieces: Piece[] = [];
   for (const entry of entries) {
-    const piece = builder.add(entry, entry.pgno % 2 === 0);
+    const piece = builder.add(entry, entry.pgno % 2 === 0 ? FRAME_USE.take : FRAME_USE.check);
     if (piece !== undefined) pieces.push(piece);
   }
   const last = builder.finish();
@@ -21,7 +22,7 @@ function build(entries: readonly FrameEntry[], limits: PieceLimits): Piece[] {
 }
 
 function entriesOf(piece: Piece): FrameEntry[] {
-  return Array.from(piece.taken, (_, i) => ({
+  return Array.from(piece.uses, (_, i) => ({
     pgno: piece.frames[3 * i] ?? 0,
     offset: piece.offset + (piece.frames[3 * i + 1] ?? 0),
     size: piece.frames[3 * i + 2] ?? 0,
@@ -37,13 +38,16 @@ test("PieceBuilder joins neighbours and small gaps, and splits at large ones", (
   ];
   const pieces = build(entries, { pieceBytes: 1000, pieceFrames: 10, gapBytes: 10 });
   assert.deepEqual(
-    pieces.map((piece) => [piece.offset, piece.sizeBytes, piece.taken.length]),
+    pieces.map((piece) => [piece.offset, piece.sizeBytes, piece.uses.length]),
     [
       [100, 160, 3],
       [271, 50, 1],
     ],
   );
-  assert.deepEqual([...(pieces[0]?.taken ?? [])], [0, 1, 0]);
+  assert.deepEqual(
+    [...(pieces[0]?.uses ?? [])],
+    [FRAME_USE.check, FRAME_USE.take, FRAME_USE.check],
+  );
 });
 
 test("PieceBuilder yields nothing for nothing, and one piece without limits", () => {
@@ -76,7 +80,7 @@ test("PieceBuilder keeps every frame, in order, within its limits", () => {
       const pieces = build(entries, limits);
       assert.deepEqual(pieces.flatMap(entriesOf), entries);
       for (const piece of pieces) {
-        assert.ok(piece.sizeBytes <= limits.pieceBytes && piece.taken.length <= limits.pieceFrames);
+        assert.ok(piece.sizeBytes <= limits.pieceBytes && piece.uses.length <= limits.pieceFrames);
         const last = entriesOf(piece).at(-1);
         assert.equal(piece.offset + piece.sizeBytes, (last?.offset ?? 0) + (last?.size ?? 0));
       }

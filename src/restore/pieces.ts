@@ -4,7 +4,7 @@
  * Frames of a file lie in page order. Wanted ones that are near each other share a read and what lies
  * between them is read for nothing, because a request costs more than some kilobytes do.
  */
-import { FRAME_WORDS } from "./decode-frames.ts";
+import { FRAME_WORDS, type FrameUse } from "./decode-frames.ts";
 
 /** Most bytes of one read. */
 export const PIECE_BYTES: number = 4 * 1024 * 1024;
@@ -27,7 +27,8 @@ export interface Piece {
   readonly sizeBytes: number;
   /** As `FrameTask.frames`: page number, offset in the piece, size. */
   readonly frames: Uint32Array<ArrayBuffer>;
-  readonly taken: Uint8Array<ArrayBuffer>;
+  /** As `FrameTask.uses`. */
+  readonly uses: Uint8Array<ArrayBuffer>;
 }
 
 export interface PieceLimits {
@@ -54,7 +55,7 @@ const INITIAL_ROWS = 64;
 export class PieceBuilder {
   readonly #limits: PieceLimits;
   #frames = new Uint32Array(INITIAL_ROWS * FRAME_WORDS);
-  #taken = new Uint8Array(INITIAL_ROWS);
+  #uses = new Uint8Array(INITIAL_ROWS);
   #count = 0;
   #start = 0;
   #end = 0;
@@ -64,15 +65,15 @@ export class PieceBuilder {
   }
 
   /** Adds a frame; returns the piece before it when the frame does not join that. */
-  add(entry: FrameEntry, isTaken: boolean): Piece | undefined {
+  add(entry: FrameEntry, use: FrameUse): Piece | undefined {
     const finished = this.#joins(entry) ? undefined : this.finish();
     if (this.#count === 0) this.#start = entry.offset;
-    if (this.#count === this.#taken.length) this.#grow();
+    if (this.#count === this.#uses.length) this.#grow();
     const row = this.#count * FRAME_WORDS;
     this.#frames[row] = entry.pgno;
     this.#frames[row + 1] = entry.offset - this.#start;
     this.#frames[row + 2] = entry.size;
-    this.#taken[this.#count] = isTaken ? 1 : 0;
+    this.#uses[this.#count] = use;
     this.#count += 1;
     this.#end = entry.offset + entry.size;
     return finished;
@@ -85,7 +86,7 @@ export class PieceBuilder {
       offset: this.#start,
       sizeBytes: this.#end - this.#start,
       frames: this.#frames.slice(0, this.#count * FRAME_WORDS),
-      taken: this.#taken.slice(0, this.#count),
+      uses: this.#uses.slice(0, this.#count),
     };
     this.#count = 0;
     return piece;
@@ -105,8 +106,8 @@ export class PieceBuilder {
     const frames = new Uint32Array(this.#frames.length * 2);
     frames.set(this.#frames);
     this.#frames = frames;
-    const taken = new Uint8Array(this.#taken.length * 2);
-    taken.set(this.#taken);
-    this.#taken = taken;
+    const uses = new Uint8Array(this.#uses.length * 2);
+    uses.set(this.#uses);
+    this.#uses = uses;
   }
 }

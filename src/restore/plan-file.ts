@@ -40,6 +40,8 @@ export interface PlanFile {
   readonly fileChecksum: Checksum;
   /** All bytes of a small file. Its owner may give them away after the index was read. */
   readonly whole: Uint8Array<ArrayBuffer> | undefined;
+  /** Where a thread can read it by itself. */
+  readonly path: string | undefined;
   /** The last bytes of the file, at least from the index size on. */
   readonly tail: Uint8Array<ArrayBuffer>;
 }
@@ -87,7 +89,18 @@ export async function openPlanFile(reader: RangeReader, info: LtxFileInfo): Prom
     : isTracked(header)
       ? postApplyChecksum
       : NO_CHECKSUM;
-  return { info, name, header, headerBytes, place, recordedChecksum, fileChecksum, whole, tail };
+  return {
+    info,
+    name,
+    header,
+    headerBytes,
+    place,
+    recordedChecksum,
+    fileChecksum,
+    whole,
+    tail,
+    path: reader.pathOf(info),
+  };
 }
 
 /**

@@ -8,7 +8,9 @@ import { openKernel } from "../kernel/kernel.ts";
 import type { LtxFileInfo } from "../storage/ltx-store.ts";
 import { assemble, JOB_LIMITS, type Assembled, type AssembleOptions } from "./assemble.ts";
 import { BoundedJobs } from "./bounded-jobs.ts";
+import { FRAME_USE } from "./decode-frames.ts";
 import type { DecodePool } from "./decode-pool.ts";
+import { LocalReader } from "./local-reader.ts";
 import { openPlanFile } from "./plan-file.ts";
 import { RangeReader } from "./range-reader.ts";
 import { scanFile } from "./scan-file.ts";
@@ -112,7 +114,8 @@ export async function findDamage(
   options: Pick<AssembleOptions, "store" | "files" | "pool" | "clock" | "random" | "signal">,
 ): Promise<DamagedFile[]> {
   const { store, clock, random, signal, pool } = options;
-  const reader = new RangeReader({ store, clock, random, signal });
+  const local = new LocalReader(pool);
+  const reader = new RangeReader({ store, clock, random, signal, local });
   const damaged: DamagedFile[] = [];
   for (const info of options.files.toReversed()) {
     signal?.throwIfAborted();
@@ -134,9 +137,10 @@ async function checkFile(reader: RangeReader, pool: DecodePool, info: LtxFileInf
   const jobs = new BoundedJobs(JOB_LIMITS, () => {});
   const proofKernel = openKernel({ pageSize, batchPages: 1 });
   try {
-    await scanFile({ reader, pool, jobs, proofKernel }, file, {
-      isWanted: () => false,
-      onSums: () => {},
+    await scanFile({ reader, pool, proofKernel }, file, {
+      use: () => FRAME_USE.check,
+      onWork: (work) =>
+        jobs.start(work.sizeBytes, async () => void (await work.run({ overwrites: false }))),
     });
   } finally {
     await jobs.finish();

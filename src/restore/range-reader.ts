@@ -9,6 +9,7 @@ import { Backoff } from "../base/backoff.ts";
 import type { Clock, Random } from "../base/clock.ts";
 import { isMillraceError, MillraceError } from "../errors.ts";
 import type { LtxFileInfo, LtxStore } from "../storage/ltx-store.ts";
+import type { LocalReader } from "./local-reader.ts";
 import { describeFile } from "./plan.ts";
 
 /** How often one range is asked for before the restore fails. */
@@ -22,6 +23,8 @@ export interface RangeReaderOptions {
   readonly random: Random;
   readonly signal?: AbortSignal | undefined;
   readonly attempts?: number | undefined;
+  /** Reads files of this machine without the store. */
+  readonly local?: LocalReader | undefined;
   /** Called before a range is asked for again. */
   readonly onRetry?:
     | ((error: MillraceError, file: LtxFileInfo, delayMs: number) => void)
@@ -46,6 +49,8 @@ export class RangeReader {
     sizeBytes: number,
   ): Promise<Uint8Array<ArrayBuffer>> {
     const { clock, random, signal, attempts = RANGE_ATTEMPTS, onRetry } = this.#options;
+    const local = await this.#readLocal(file, offset, sizeBytes);
+    if (local !== undefined) return local;
     const backoff = new Backoff({ initialMs: RETRY_INITIAL_MS, maxMs: RETRY_MAX_MS, random });
     for (;;) {
       try {
@@ -60,6 +65,25 @@ export class RangeReader {
         await sleep(clock, delayMs, { signal });
       }
     }
+  }
+
+  /** Where a thread can read the file by itself; `undefined` when only the store can. */
+  pathOf(file: LtxFileInfo): string | undefined {
+    const { store, local } = this.#options;
+    return local === undefined ? undefined : store.localPath(file);
+  }
+
+  async #readLocal(
+    file: LtxFileInfo,
+    offset: number,
+    sizeBytes: number,
+  ): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const { local, signal } = this.#options;
+    const path = this.pathOf(file);
+    if (path === undefined) return undefined;
+    const bytes = await local?.read({ path, offset, sizeBytes, fileSizeBytes: file.sizeBytes });
+    signal?.throwIfAborted();
+    return bytes;
   }
 
   async #readOnce(

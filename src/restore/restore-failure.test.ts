@@ -324,7 +324,7 @@ test("restoreDatabase() has SQLite check the new file before it gets its name [h
     });
     assert.ok(isMillraceError(error, "restore/integrity"), String(error));
     assert.ok(Array.isArray(error.details["problems"]));
-    assert.deepEqual(seen, ["plan", "pages", "check"]);
+    assert.deepEqual(seen, ["plan", "pages", "sync", "check"]);
     assert.deepEqual(readFileSync(output), before);
     assert.deepEqual(readdirSync(join(output, "..")), ["app.db"]);
   }

@@ -5,12 +5,12 @@
  */
 import type { Clock, Random } from "../base/clock.ts";
 import { SILENT, type Logger } from "../base/logger.ts";
-import type { Checksum, Txid } from "../base/ids.ts";
+import { formatChecksum, type Checksum, type Txid } from "../base/ids.ts";
 import { isMillraceError, MillraceError } from "../errors.ts";
 import { systemClock, systemRandom } from "../platform/clock.ts";
 import { nodeFiles, type Files } from "../platform/files.ts";
 import type { LtxStore } from "../storage/ltx-store.ts";
-import type { Assembled, RestoreProof } from "./assemble.ts";
+import { toDatabaseChecksum, type Assembled, type RestoreProof } from "./assemble.ts";
 import { DecodePool, DEFAULT_PARALLELISM, MAX_PARALLELISM } from "./decode-pool.ts";
 import { requireIntegrity, type IntegrityCheck } from "./integrity.ts";
 import { planRestore } from "./listing.ts";
@@ -147,13 +147,14 @@ async function fill(
           }),
       });
       setSize(files, path, assembled.pages * assembled.pageSize);
+      meter.enter("sync");
+      // While the disk takes the pages, they are read back: what is proven is the file, not what was meant for it.
+      await Promise.all([pool.sync(), requireWritten(pool, assembled, output)]);
+      signal?.throwIfAborted();
       if (integrityCheck !== "none") {
         meter.enter("check");
         await requireIntegrity(path, { mode: integrityCheck, output: output.path, signal });
       }
-      meter.enter("sync");
-      await pool.sync();
-      signal?.throwIfAborted();
       return { plan, assembled };
     } catch (error) {
       // Retention may remove what a plan needs while newer files cover it: plan again on what is there now.
@@ -163,6 +164,26 @@ async function fill(
       });
     }
   }
+}
+
+async function requireWritten(
+  pool: DecodePool,
+  assembled: Assembled,
+  output: Output,
+): Promise<void> {
+  const { pages, pageSize, databaseChecksum } = assembled;
+  const written = toDatabaseChecksum(await pool.sumOutput(pages, pageSize));
+  if (written === databaseChecksum) return;
+  const sums = `${formatChecksum(written)}, wanted ${formatChecksum(databaseChecksum)}`;
+  throw new MillraceError(
+    "restore/unproven",
+    `read back "${output.path}": its checksum is ${sums}`,
+    {
+      op: "restore read back",
+      details: { path: output.path, written: formatChecksum(written) },
+      hint: "the output was left as it was; the disk or file system does not keep what is written to it",
+    },
+  );
 }
 
 /** Zero pages at the end were not written: the file gets its full length. */

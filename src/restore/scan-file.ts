@@ -1,87 +1,204 @@
 /**
- * One opened file through the decoding threads: the frames that are wanted, or all of them with the file's
- * checksum. What is done with the pages is the threads' business.
+ * One opened file to pieces of work for the decoding threads: the frames that are wanted, or all of them
+ * with the file's checksum.
  */
 import { view } from "../base/bytes.ts";
 import type { Pgno } from "../base/ids.ts";
 import { isMillraceError } from "../errors.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { ltxError, type LtxErrorCode } from "../ltx/errors.ts";
-import type { BoundedJobs } from "./bounded-jobs.ts";
-import type { FrameSums } from "./decode-frames.ts";
+import { FRAME_USE, type FrameSums, type FrameUse } from "./decode-frames.ts";
 import type { DecodePool } from "./decode-pool.ts";
 import { FileProof } from "./file-proof.ts";
-import { NO_LIMITS, PIECE_LIMITS, PieceBuilder, type Piece, type PieceLimits } from "./pieces.ts";
+import {
+  NO_LIMITS,
+  PIECE_LIMITS,
+  PieceBuilder,
+  type FrameEntry,
+  type Piece,
+  type PieceLimits,
+} from "./pieces.ts";
 import { readPageIndex, type PlanFile } from "./plan-file.ts";
 import type { RangeReader } from "./range-reader.ts";
 
 export interface ScanContext {
   readonly reader: RangeReader;
   readonly pool: DecodePool;
-  readonly jobs: BoundedJobs;
   /** Joins file checksums; of any page size. Absent: files are not checked as a whole, only what is wanted is read. */
   readonly proofKernel: Kernel | undefined;
-  readonly limits?: PieceLimits | undefined;
 }
 
-/**
- * Reads the index of `file` and starts jobs for its frames; `isWanted` is asked once a page, in order, and says
- * whether the page is to be written. `onSums` hears what each job adds up to. Returns when all jobs are started;
- * failures of jobs appear in `context.jobs`. Throws what the index is to blame for.
- */
+export interface ScanHandlers {
+  /** What is to be done with a page of the file; asked once a page, in order. */
+  use(pgno: Pgno): FrameUse;
+  /** Takes over a piece, to be run at some time. The scan goes on when this resolves. */
+  onWork(work: PieceWork): Promise<void>;
+}
+
+/** Most unwanted frames that are decoded and written to keep two wanted ones in one run. */
+const FILL_FRAMES = 24;
+
+/** Reads the index of `file` and makes work of its frames. Throws what the index is to blame for. */
 export async function scanFile(
   context: ScanContext,
   file: PlanFile,
-  handlers: { isWanted(pgno: Pgno): boolean; onSums(sums: FrameSums): void },
+  handlers: ScanHandlers,
 ): Promise<void> {
   const { reader, proofKernel } = context;
   const proof = proofKernel === undefined ? undefined : new FileProof(proofKernel, file);
   const onClosing =
     proof === undefined ? undefined : (bytes: Uint8Array) => proof.addClosing(bytes);
-  const builder = new PieceBuilder(
-    file.whole === undefined ? (context.limits ?? PIECE_LIMITS) : NO_LIMITS,
+  const picker = new FramePicker(
+    file.whole === undefined ? PIECE_LIMITS : NO_LIMITS,
+    proof !== undefined,
   );
-  const start = async (piece: Piece): Promise<void> => {
-    const finish = proof?.nextPart();
-    await context.jobs.start(piece.sizeBytes, async () => {
-      const sums = await decodePiece(context, file, piece);
-      handlers.onSums(sums);
-      finish?.(sums);
-    });
+  const hand = async (pieces: readonly Piece[]): Promise<void> => {
+    for (const piece of pieces) await handlers.onWork(new PieceWork(context, file, piece, proof));
   };
   for await (const { pgnos, offsets, sizes } of readPageIndex(reader, file, onClosing)) {
     for (let i = 0; i < pgnos.length; i += 1) {
       const pgno = pgnos[i] ?? 0;
-      const isWanted = handlers.isWanted(pgno);
-      if (!isWanted && proof === undefined) continue;
-      const piece = builder.add({ pgno, offset: offsets[i] ?? 0, size: sizes[i] ?? 0 }, isWanted);
-      if (piece !== undefined) await start(piece);
+      picker.offer({ pgno, offset: offsets[i] ?? 0, size: sizes[i] ?? 0 }, handlers.use(pgno));
+      if (picker.hasReady) await hand(picker.takeReady());
     }
   }
-  const last = builder.finish();
-  if (last !== undefined) await start(last);
+  await hand(picker.finish());
   proof?.seal();
 }
 
-async function decodePiece(context: ScanContext, file: PlanFile, piece: Piece): Promise<FrameSums> {
-  const { offset, sizeBytes, frames, taken } = piece;
-  const bytes =
-    file.whole === undefined
-      ? await context.reader.read(file.info, offset, sizeBytes)
-      : view(file.whole, offset, sizeBytes, { code: "ltx/truncated", what: file.name });
-  try {
-    return await context.pool.decode({
-      bytes,
-      fileOffset: offset,
-      frames,
-      taken: taken.includes(0) ? taken : undefined,
-    });
-  } catch (error) {
-    if (!isMillraceError(error) || !error.code.startsWith("ltx/")) throw error;
-    throw ltxError(error.code as LtxErrorCode, file.name, error.message, {
-      pgno: Number(error.details["pgno"]),
-      offset: Number(error.details["offset"]),
-      reason: String(error.details["reason"]),
-    });
+/** Decides which frames go into pieces: all, or those that are wanted and the few that join them. */
+class FramePicker {
+  readonly #builder: PieceBuilder;
+  readonly #isAll: boolean;
+  #fills: FrameEntry[] = [];
+  #ready: Piece[] = [];
+
+  constructor(limits: PieceLimits, isAll: boolean) {
+    this.#builder = new PieceBuilder(limits);
+    this.#isAll = isAll;
+  }
+
+  get hasReady(): boolean {
+    return this.#ready.length > 0;
+  }
+
+  offer(entry: FrameEntry, use: FrameUse): void {
+    if (this.#isAll) {
+      this.#add(entry, use);
+      return;
+    }
+    if (use === FRAME_USE.fill) {
+      // Only what lies between two wanted pages is worth it, and only a little of it.
+      if (this.#fills.length <= FILL_FRAMES) this.#fills.push(entry);
+      return;
+    }
+    if (use === FRAME_USE.take) {
+      if (this.#fills.length <= FILL_FRAMES) {
+        for (const fill of this.#fills) this.#add(fill, FRAME_USE.fill);
+      }
+      this.#add(entry, use);
+    }
+    if (this.#fills.length > 0) this.#fills = [];
+  }
+
+  /** The pieces that are complete. */
+  takeReady(): readonly Piece[] {
+    const ready = this.#ready;
+    this.#ready = [];
+    return ready;
+  }
+
+  /** The pieces that are left. */
+  finish(): readonly Piece[] {
+    const last = this.#builder.finish();
+    if (last !== undefined) this.#ready.push(last);
+    return this.takeReady();
+  }
+
+  #add(entry: FrameEntry, use: FrameUse): void {
+    const piece = this.#builder.add(entry, use);
+    if (piece !== undefined) this.#ready.push(piece);
+  }
+}
+
+/** A piece of a file on its way through a decoding thread. */
+export class PieceWork {
+  readonly #context: ScanContext;
+  readonly #file: Pick<PlanFile, "info" | "name" | "path">;
+  readonly #piece: Piece;
+  readonly #finish: ((sums: FrameSums) => void) | undefined;
+  /** The bytes of a small file, all of them. */
+  #whole: Uint8Array<ArrayBuffer> | undefined;
+
+  constructor(context: ScanContext, file: PlanFile, piece: Piece, proof: FileProof | undefined) {
+    const { info, name, path, whole } = file;
+    this.#context = context;
+    this.#file = { info, name, path };
+    this.#piece = piece;
+    this.#finish = proof?.nextPart();
+    this.#whole = whole;
+  }
+
+  /** Bytes to be read, or held already. */
+  get sizeBytes(): number {
+    return this.#piece.sizeBytes;
+  }
+
+  /** Bytes of the file that are in memory. */
+  get heldBytes(): number {
+    return this.#whole?.length ?? 0;
+  }
+
+  /** Bytes that describe the frames. */
+  get describedBytes(): number {
+    return this.#piece.frames.byteLength + this.#piece.uses.byteLength;
+  }
+
+  /** Gives up what is in memory; the piece will be read again. */
+  letGo(): void {
+    this.#whole = undefined;
+  }
+
+  /**
+   * Reads and decodes, once. `overwrites` says that the pages' places may hold something. Throws `ltx/*` naming
+   * file, page and offset, what reading throws, and what writing throws.
+   */
+  async run(options: { readonly overwrites: boolean }): Promise<FrameSums> {
+    const { name } = this.#file;
+    try {
+      const sums = await this.#decode(options.overwrites);
+      this.#finish?.(sums);
+      return sums;
+    } catch (error) {
+      if (!isMillraceError(error) || !error.code.startsWith("ltx/") || "file" in error.details)
+        throw error;
+      throw ltxError(error.code as LtxErrorCode, name, error.message, {
+        pgno: Number(error.details["pgno"]),
+        offset: Number(error.details["offset"]),
+        reason: String(error.details["reason"]),
+      });
+    }
+  }
+
+  async #decode(overwrites: boolean): Promise<FrameSums> {
+    const { pool, reader } = this.#context;
+    const { info, name, path } = this.#file;
+    const { offset, sizeBytes, frames, uses } = this.#piece;
+    const task = { fileOffset: offset, frames, uses, overwrites };
+    const whole = this.#whole;
+    if (whole !== undefined) {
+      this.#whole = undefined;
+      const source = view(whole, offset, sizeBytes, { code: "ltx/truncated", what: name });
+      return pool.decode({ ...task, source });
+    }
+    if (path !== undefined) {
+      try {
+        return await pool.decode({ ...task, source: path });
+      } catch (error) {
+        // The store can say what is wrong with the file, and may still deliver it.
+        if (!isMillraceError(error, "storage/unavailable")) throw error;
+      }
+    }
+    return pool.decode({ ...task, source: await reader.read(info, offset, sizeBytes) });
   }
 }

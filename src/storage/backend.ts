@@ -58,6 +58,8 @@ export interface StoreBackend {
   head(key: ObjectKey, call: BackendCall): Promise<ObjectInfo>;
   put(key: ObjectKey, source: BackendSource, call: BackendPut): Promise<ObjectInfo>;
   list(prefix: string, call: BackendList): AsyncIterable<ObjectInfo>;
+  /** See `ObjectStore.localPath`. */
+  localPath?(key: ObjectKey): string;
   /** `keys` is not empty and holds no key twice. */
   delete(keys: readonly ObjectKey[], call: BackendCall): Promise<void>;
   /** Called once, after every call settled and every read was closed. */

@@ -92,4 +92,10 @@ export interface ObjectStore extends AsyncDisposable {
   list(prefix: string, options?: ListOptions): AsyncIterable<ObjectInfo>;
   /** Absent keys are fine. */
   delete(keys: readonly ObjectKey[], options?: CallOptions): Promise<void>;
+  /**
+   * Where an object is when it is a plain file of this machine, so that a thread may read it without this
+   * store; `undefined`, or no such method, when it is none. The file need not exist. Objects are replaced
+   * whole, so an open file stays what it was.
+   */
+  localPath?(key: ObjectKey): string | undefined;
 }

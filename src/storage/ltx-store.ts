@@ -119,6 +119,11 @@ export class LtxStore implements AsyncDisposable {
     return this.store.get(this.keyOf(file), options);
   }
 
+  /** Where a file is when the store keeps it as a plain file of this machine; see `ObjectStore.localPath`. */
+  localPath(file: LtxFileId): string | undefined {
+    return this.store.localPath?.(this.keyOf(file));
+  }
+
   /** Facts about one file; `storage/not-found` when absent. */
   async head(file: LtxFileId, options: CallOptions = {}): Promise<LtxFileInfo> {
     return withFacts(file, await this.store.head(this.keyOf(file), options));

@@ -130,6 +130,13 @@ class OpenStore implements ObjectStore {
     );
   }
 
+  localPath(key: ObjectKey): string | undefined {
+    const op = "locate object";
+    this.#calls.check(op, undefined);
+    assertKey(op, key);
+    return this.#backend.localPath?.(key);
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.#calls.close(() => this.#backend.close());
   }

@@ -188,6 +188,10 @@ class FileBackend implements StoreBackend {
     }
   }
 
+  localPath(key: string): string {
+    return this.#path("locate object", key);
+  }
+
   async close(): Promise<void> {}
 
   #path(op: string, key: string): string {
