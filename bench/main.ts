@@ -15,6 +15,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   codec: async () => (await import("./codec/codec.ts")).benchCodec,
   capture: async () => (await import("./capture/capture.ts")).benchCapture,
   restore: async () => (await import("./restore/restore.ts")).benchRestore,
+  idle: async () => (await import("./idle/idle.ts")).benchIdle,
 };
 
 async function main(): Promise<void> {
