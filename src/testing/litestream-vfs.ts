@@ -1,6 +1,6 @@
 /**
  * Drives Litestream's released reader and writer: a SQLite extension that presents a replica as a database. It runs
- * inside the sqlite3 program, a process a call, so nothing of it is ever in ours.
+ * inside the sqlite3 program, so nothing of it is ever in our process.
  *
  * Hydrating is the strict oracle: every file of the replica goes through Litestream's own decoder and compactor, and
  * what comes out is a database file. Reading in place checks page indexes and the choice of files, also in the past.
@@ -9,20 +9,25 @@
  * The package `litestream-vfs` finds the extension for this system. It takes its settings from the database URI; logs
  * go to its standard output, which tells when hydrating has ended and how.
  */
-import { execFile, spawn, spawnSync } from "node:child_process";
+import { execFile, spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseTxid, type Txid } from "../base/ids.ts";
+import { toTxid, type Txid } from "../base/ids.ts";
 
 const PROGRAM = "sqlite3";
 /** A call takes a quarter of a second on a quiet machine; a replica without files would be waited for without end. */
 const CALL_TIMEOUT_MS = 60_000;
 /** Hydrating takes as long as the database is large: 1 GiB of the smallest pages a minute. */
 const HYDRATE_TIMEOUT_MS = 200_000;
+/** How hydrating ends, or why it does not begin. */
+const ENDING = /msg="hydration (?:complete|failed)"|unable to open database/;
+const COMPLETE = 'msg="hydration complete"';
+/** Logged for every page, and of no interest. */
+const INDEX_ENTRY = 'msg="adding page index"';
 /** Names no file: any name stands for the one replica. */
 const DATABASE_NAME = "litestream.db";
 
@@ -68,6 +73,8 @@ export class LitestreamVfs implements Disposable {
   readonly #library: string;
   /** Litestream leaves directories behind in its temporary directory. */
   readonly #scratch: string = mkdtempSync(join(tmpdir(), "millrace-litestream-"));
+  /** Loading the extension takes longer than most calls: one process hydrates replicas one after another. */
+  #session: Session | undefined;
 
   /** Throws when `findLitestreamVfs` says that something is missing. */
   constructor() {
@@ -79,11 +86,11 @@ export class LitestreamVfs implements Disposable {
   /** Each element becomes one transaction and one level 0 file of the replica in `directory`, made if absent. */
   async write(directory: string, transactions: readonly string[]): Promise<void> {
     const uri = replicaUri(directory, { write_enabled: "true", sync_interval: "1h" });
-    for (const sql of transactions) await this.#run(`.open '${uri}'\n${sql}\n`);
+    await this.#run(transactions.map((sql) => `.open '${uri}'\n${sql}\n`).join(""));
   }
 
   /**
-   * Runs SQL in a session in which the replica is attached as `r`, as of `before` (Unix ms, not included) or now.
+   * Runs SQL in a session in which the replica is attached as `r`, as of `beforeMs` (Unix, not included) or now.
    * Resolves to what sqlite3 prints.
    */
   query(
@@ -91,29 +98,28 @@ export class LitestreamVfs implements Disposable {
     sql: string,
     options: { readonly beforeMs?: number | undefined } = {},
   ): Promise<string> {
-    const time =
-      options.beforeMs === undefined
+    const { beforeMs } = options;
+    const time = beforeMs === undefined ? undefined : new Date(beforeMs).toISOString();
+    const travel =
+      time === undefined
         ? ""
-        : `.output /dev/null\nPRAGMA r.litestream_time = '${new Date(options.beforeMs).toISOString()}';\n.output\n`;
-    return this.#run(`ATTACH '${replicaUri(directory)}' AS r;\n${time}${sql}\n`);
+        : `.output /dev/null\nPRAGMA r.litestream_time = '${time}';\n.output\n`;
+    return this.#run(`ATTACH '${replicaUri(directory)}' AS r;\n${travel}${sql}\n`);
   }
 
-  /** Writes a database file of the replica's newest state; resolves to its TXID, or rejects with `LitestreamRefusal`. */
+  /**
+   * Writes a database file of the replica's newest state; resolves to its TXID. Rejects with `LitestreamRefusal`.
+   * One call at a time.
+   */
   async hydrate(directory: string, output: string): Promise<Txid> {
     for (const path of [output, `${output}.meta`]) rmSync(path, { force: true });
     await this.#hydrate(directory, output);
-    const txid = parseTxid(
-      BigInt(readFileSync(`${output}.meta`, "utf8"))
-        .toString(16)
-        .padStart(16, "0"),
-    );
-    if (txid === undefined) throw new Error(`Litestream recorded no TXID in ${output}.meta`);
-    return txid;
+    return toTxid(BigInt(readFileSync(`${output}.meta`, "utf8")));
   }
 
   /**
    * Compares the replica's newest state with the file `expected`, byte for byte, without storing it: it is written to
-   * a named pipe. Resolves to what `cmp` prints, nothing when they are equal.
+   * a named pipe. Resolves to what `cmp` prints, nothing when they are equal. One call at a time.
    */
   async compare(directory: string, expected: string): Promise<string> {
     const pipe = join(this.#scratch, `pipe-${randomUUID()}`);
@@ -139,41 +145,24 @@ export class LitestreamVfs implements Disposable {
     return said.join(" ");
   }
 
-  /** Opens the replica and stays until hydrating has ended. */
-  #hydrate(directory: string, output: string): Promise<void> {
+  /** Opens the replica, stays until hydrating has ended, and closes it. */
+  async #hydrate(directory: string, output: string): Promise<void> {
     const uri = replicaUri(directory, { hydration_enabled: "true", hydration_path: output });
-    const child = spawn(PROGRAM, ["-batch", "-bail"], {
-      env: { ...childEnvironment(this.#scratch), LITESTREAM_LOG_LEVEL: "DEBUG" },
-      stdio: "pipe",
-    });
-    child.stdin.on("error", () => {});
-    child.stdin.write(
-      `.load ${this.#library}\n.open '${uri}'\nSELECT 1 FROM sqlite_master LIMIT 0;\n`,
-    );
-    return new Promise((resolve, reject) => {
-      let isComplete = false;
-      let rest = "";
-      const troubles: string[] = [];
-      const timer = setTimeout(() => child.kill("SIGKILL"), HYDRATE_TIMEOUT_MS);
-      child.stdout.setEncoding("utf8").on("data", (text: string) => {
-        const lines = `${rest}${text}`.split("\n");
-        rest = lines.pop() ?? "";
-        for (const line of lines) {
-          if (line.includes("level=ERROR")) troubles.push(line);
-          if (line.includes('msg="hydration complete"')) isComplete = true;
-          else if (!line.includes('msg="hydration failed"')) continue;
-          child.stdin.end();
-        }
-      });
-      child.stderr.setEncoding("utf8").on("data", (text: string) => troubles.push(text.trim()));
-      child.on("error", reject);
-      child.on("close", (_code, signal) => {
-        clearTimeout(timer);
-        if (isComplete) return resolve();
-        const ending = signal === null ? "" : ` (ended by ${signal})`;
-        reject(new LitestreamRefusal(`hydrate ${directory}${ending}: ${troubles.join("; ")}`));
-      });
-    });
+    const session = (this.#session ??= new Session(this.#library, this.#scratch));
+    try {
+      // Errors of the query are no verdict: hydrating goes on beside it.
+      session.send(`.open '${uri}'\nSELECT 1 FROM sqlite_master LIMIT 0;\n`);
+      await session.settle();
+      const ending = await session.hear(ENDING, HYDRATE_TIMEOUT_MS);
+      session.send(".open ':memory:'\n");
+      await session.settle();
+      session.forget();
+      if (ending.includes(COMPLETE)) return;
+      throw new LitestreamRefusal(`hydrate "${directory}": ${ending}`);
+    } catch (error) {
+      if (session.hasEnded) this.#session = undefined;
+      throw error;
+    }
   }
 
   #run(script: string): Promise<string> {
@@ -198,7 +187,81 @@ export class LitestreamVfs implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#session?.[Symbol.dispose]();
     rmSync(this.#scratch, { recursive: true, force: true });
+  }
+}
+
+/** A sqlite3 process with the extension. What it and Litestream say comes as one stream of lines. */
+class Session implements Disposable {
+  readonly #child: ChildProcess;
+  #lines: string[] = [];
+  #wake: () => void = () => {};
+  hasEnded = false;
+
+  constructor(library: string, scratch: string) {
+    // One stream for both, so that an error comes before the mark that follows it.
+    this.#child = spawn("sh", ["-c", `exec ${PROGRAM} -batch 2>&1`], {
+      env: { ...childEnvironment(scratch), LITESTREAM_LOG_LEVEL: "DEBUG" },
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    this.#child.stdin?.on("error", () => {});
+    let rest = "";
+    this.#child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      const lines = `${rest}${text}`.split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) if (!line.includes(INDEX_ENTRY)) this.#lines.push(line);
+      this.#wake();
+    });
+    this.#child.on("close", () => {
+      this.hasEnded = true;
+      this.#wake();
+    });
+    this.send(`.load ${library}\n`);
+  }
+
+  send(script: string): void {
+    this.#child.stdin?.write(script);
+  }
+
+  /** Waits until everything sent has been done. */
+  async settle(): Promise<void> {
+    const mark = `mark-${randomUUID()}`;
+    // By a shell, because the program's own output would wait in a buffer.
+    this.send(`.shell echo ${mark}\n`);
+    await this.hear(new RegExp(mark), CALL_TIMEOUT_MS);
+  }
+
+  /** The first line that matches and was not forgotten, now or when it comes. Rejects when the process ends before. */
+  async hear(pattern: RegExp, timeoutMs: number): Promise<string> {
+    let timedOut = false;
+    const timer = setTimeout(() => {
+      timedOut = true;
+      this.#child.kill("SIGKILL");
+    }, timeoutMs);
+    try {
+      for (;;) {
+        const line = this.#lines.find((text) => pattern.test(text));
+        if (line !== undefined) return line;
+        if (this.hasEnded) {
+          const reason = timedOut ? `timed out after ${timeoutMs} ms` : "ended";
+          throw new LitestreamRefusal(`${PROGRAM} ${reason}: ${this.#lines.slice(-20).join("; ")}`);
+        }
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  forget(): void {
+    this.#lines = [];
+  }
+
+  [Symbol.dispose](): void {
+    this.#child.kill();
   }
 }
 

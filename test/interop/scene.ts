@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import type { Txid } from "../../src/base/ids.ts";
 import { SILENT } from "../../src/base/logger.ts";
 import { systemClock, systemRandom } from "../../src/platform/clock.ts";
@@ -14,6 +14,10 @@ import { LocalLine, type LocalLineOptions } from "../../src/ship/local-line.ts";
 import { Shipper } from "../../src/ship/shipper.ts";
 import { openReplica } from "../../src/storage/registry.ts";
 import { findLitestreamVfs, LitestreamVfs } from "../../src/testing/litestream-vfs.ts";
+
+/** One for all tests of a file, because loading the extension takes longer than most tests. */
+let shared: LitestreamVfs | undefined;
+after(() => shared?.[Symbol.dispose]());
 
 /** A test that needs Litestream's extension: skipped where there is none, except where everything has to be proven. */
 export function interopTest(name: string, run: (scene: Scene) => Promise<void>): void {
@@ -28,7 +32,7 @@ export function interopTest(name: string, run: (scene: Scene) => Promise<void>):
 export class Scene implements Disposable {
   readonly dir: string = mkdtempSync(join(tmpdir(), "millrace-interop-"));
   readonly replica: string = join(this.dir, "replica");
-  readonly vfs: LitestreamVfs = new LitestreamVfs();
+  readonly vfs: LitestreamVfs = (shared ??= new LitestreamVfs());
   #count = 0;
 
   /** A path that nothing has yet. */
@@ -68,7 +72,6 @@ export class Scene implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.vfs[Symbol.dispose]();
     rmSync(this.dir, { recursive: true });
   }
 }
