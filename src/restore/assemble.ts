@@ -227,8 +227,8 @@ class Assembly {
     let next = 0;
     for (;;) {
       // Many at a time, which costs less than one by one.
-      const isLow = opening.length <= AHEAD_FILES / 2;
-      for (; isLow && opening.length < AHEAD_FILES; next += 1) {
+      const room = opening.length <= AHEAD_FILES / 2 ? AHEAD_FILES - opening.length : 0;
+      for (const end = next + room; next < end; next += 1) {
         const info = files[next];
         if (info === undefined) break;
         const costBytes = Math.min(info.sizeBytes, WHOLE_FILE_BYTES) + OPEN_FILE_BYTES;

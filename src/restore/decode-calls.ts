@@ -1,4 +1,4 @@
-/** What the restore's main thread asks of its other threads: one type map for both sides. */
+/** What the restore's main thread asks of its other threads: one type map for both sides. Messages are lists. */
 import type { ErrorRecord } from "../errors.ts";
 import type { CrcRegister } from "../kernel/kernel.ts";
 import type { FrameSums, FrameTask } from "./decode-frames.ts";

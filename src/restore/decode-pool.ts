@@ -28,13 +28,17 @@ interface Pending {
 class DecodeThread {
   readonly #worker: Worker;
   readonly #pending = new Map<number, Pending>();
+  /** Calls that go out together with the next turn of the event loop: thousands of messages cost too much. */
+  #outgoing: DecodeRequest[] = [];
   #nextId = 1;
   #weight = 0;
   #failure: MillraceError | undefined;
 
   constructor() {
     this.#worker = new Worker(siblingModule(import.meta.url, "decode-worker"));
-    this.#worker.on("message", (reply: DecodeReply) => this.#onReply(reply));
+    this.#worker.on("message", (replies: readonly DecodeReply[]) => {
+      for (const reply of replies) this.#onReply(reply);
+    });
     this.#worker.on("error", (error) => this.#fail("it failed", error));
     this.#worker.on("exit", (code) => this.#fail(`it ended with status ${code}`, undefined));
   }
@@ -56,9 +60,18 @@ class DecodeThread {
       const weight = task?.frames.length ?? 0;
       this.#pending.set(request.id, { resolve, reject, weight });
       this.#weight += weight;
-      const isHeld = task !== undefined && typeof task.source !== "string";
-      this.#worker.postMessage(request, isHeld ? [task.source.buffer] : []);
+      if (this.#outgoing.push(request) === 1) setImmediate(() => this.#send());
     });
+  }
+
+  #send(): void {
+    const requests = this.#outgoing;
+    this.#outgoing = [];
+    const buffers = requests.flatMap((request) => {
+      const source = request.method === "decode" ? request.args.source : "";
+      return typeof source === "string" ? [] : source.buffer;
+    });
+    this.#worker.postMessage(requests, buffers);
   }
 
   async end(): Promise<void> {

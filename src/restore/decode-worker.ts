@@ -4,8 +4,11 @@ import { defined } from "../base/assert.ts";
 import { toErrorRecord } from "../errors.ts";
 import { nodeFiles } from "../platform/files.ts";
 import type { DecodeCalls, DecodeMethod, DecodeReply, DecodeRequest } from "./decode-calls.ts";
-import { FrameDecoder, type FrameSums, type FrameTask } from "./decode-frames.ts";
+import { FRAME_WORDS, FrameDecoder, type FrameSums, type FrameTask } from "./decode-frames.ts";
 import { LocalFile } from "./local-file.ts";
+
+/** Decoded frames after which finished calls are answered, although others wait. */
+const REPLY_FRAMES = 512;
 
 const port = defined(parentPort, "the parent port of a thread of a restore");
 const local = new LocalFile(nodeFiles);
@@ -49,12 +52,29 @@ function transfersOf(result: DecodeCalls[DecodeMethod]["result"]): ArrayBuffer[]
   return result.flatMap((bytes: Uint8Array<ArrayBuffer> | undefined) => bytes?.buffer ?? []);
 }
 
-port.on("message", (request: DecodeRequest) => {
-  let reply: DecodeReply;
+function reply(request: DecodeRequest): DecodeReply {
   try {
-    reply = { id: request.id, result: answer(request) };
+    return { id: request.id, result: answer(request) };
   } catch (error) {
-    reply = { id: request.id, error: toErrorRecord(error) };
+    return { id: request.id, error: toErrorRecord(error) };
   }
-  port.postMessage(reply, "result" in reply ? transfersOf(reply.result) : []);
+}
+
+/** How much a call has to do: frames to be decoded. */
+function weightOf(request: DecodeRequest): number {
+  return request.method === "decode" ? request.args.frames.length / FRAME_WORDS : REPLY_FRAMES;
+}
+
+port.on("message", (requests: readonly DecodeRequest[]) => {
+  let replies: DecodeReply[] = [];
+  let weight = 0;
+  for (const [i, request] of requests.entries()) {
+    replies.push(reply(request));
+    weight += weightOf(request);
+    if (weight < REPLY_FRAMES && i < requests.length - 1) continue;
+    const buffers = replies.flatMap((done) => ("result" in done ? transfersOf(done.result) : []));
+    port.postMessage(replies, buffers);
+    replies = [];
+    weight = 0;
+  }
 });

@@ -64,6 +64,8 @@ export async function scanFile(
   }
   await hand(picker.finish());
   proof?.seal();
+  // Threads read it again by its path; the collector would let such buffers pile up.
+  if (file.path !== undefined) file.whole?.buffer.transfer(0);
 }
 
 /** Decides which frames go into pieces: all, or those that are wanted and the few that join them. */
@@ -127,7 +129,7 @@ export class PieceWork {
   readonly #file: Pick<PlanFile, "info" | "name" | "path">;
   readonly #piece: Piece;
   readonly #finish: ((sums: FrameSums) => void) | undefined;
-  /** The bytes of a small file, all of them. */
+  /** The bytes of a small file, all of them, unless the threads can read it themselves. */
   #whole: Uint8Array<ArrayBuffer> | undefined;
 
   constructor(context: ScanContext, file: PlanFile, piece: Piece, proof: FileProof | undefined) {
@@ -136,7 +138,7 @@ export class PieceWork {
     this.#file = { info, name, path };
     this.#piece = piece;
     this.#finish = proof?.nextPart();
-    this.#whole = whole;
+    this.#whole = path === undefined ? whole : undefined;
   }
 
   /** Bytes to be read, or held already. */
