@@ -124,5 +124,5 @@ export async function restore(
   target: RestoreTarget = "latest",
 ): Promise<RestoreResult> {
   await using store = await openReplica(`file://${replica}`);
-  return await restoreDatabase({ store, output, target });
+  return await restoreDatabase({ store, output, target, parallelism: 1 });
 }
