@@ -55,8 +55,11 @@ export interface FrameSums {
 
 const WRITE_OP = "restore page write";
 const READ_OP = "restore output read";
-/** Bytes of pages decoded and written at a time. */
-const BATCH_BYTES = 512 * 1024;
+/**
+ * Bytes of pages decoded and written at a time. Larger writes are a little faster, but the file system then
+ * keeps larger units, in which single pages of newer files are several times slower to replace.
+ */
+const BATCH_BYTES = 128 * 1024;
 const MIN_BATCH_PAGES = 16;
 const MAX_BATCH_PAGES = 1024;
 const BLOCK_HEADER_SIZE = 10;
