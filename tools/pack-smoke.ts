@@ -28,7 +28,11 @@ function run(program: string, args: readonly string[], cwd: string): Outcome {
 }
 
 function npm(args: readonly string[], cwd: string): string {
-  return execFileSync("npm", args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+  return execFileSync("npm", [...args, "--loglevel=error"], {
+    cwd,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+  });
 }
 
 /** A Node older than the project needs, or undefined when the machine has none. */
