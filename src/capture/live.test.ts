@@ -86,7 +86,7 @@ test(
   { timeout: 120_000 },
   async () => {
     const events = await live({
-      transactions: 600,
+      transactions: 250,
       habits: [["autocheckpoint"], ["checkpoint", "vacuum"]],
       syncIntervalMs: 50,
     });
