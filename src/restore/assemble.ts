@@ -31,9 +31,9 @@ import { sumZeroPages } from "./zero-pages.ts";
 /** Pages whose state is kept at once. */
 export const SPAN_PAGES: number = 2 ** 28;
 /** Pieces being read or decoded. */
-export const JOB_LIMITS: JobLimits = { maxBytes: 32 * 1024 * 1024, maxJobs: 64 };
+export const JOB_LIMITS: JobLimits = { maxBytes: 16 * 1024 * 1024, maxJobs: 64 };
 /** Files opened ahead of the one that is looked at. */
-const AHEAD_BYTES = 16 * 1024 * 1024;
+const AHEAD_BYTES = 12 * 1024 * 1024;
 const AHEAD_FILES = 64;
 /** What an open file costs beside the bytes read. */
 const OPEN_FILE_BYTES = 128 * 1024;

@@ -1,6 +1,5 @@
 /**
- * A few decoding threads behind asynchronous calls, and one for reading and flushing. Work goes to the
- * decoding thread that has least of it.
+ * A few decoding threads behind asynchronous calls. Work goes to the thread that has least of it.
  *
  * A thread that dies fails its pending calls with what killed it. Disposing ends the threads, whatever they
  * are doing; when it resolves nothing writes to the output any more.
@@ -96,9 +95,7 @@ class DecodeThread {
 }
 
 export class DecodePool implements AsyncDisposable {
-  readonly #decoders: readonly DecodeThread[];
-  /** Reads and flushes beside the decoding threads, which are busy for milliseconds at a time. */
-  readonly #helper = new DecodeThread();
+  readonly #threads: readonly DecodeThread[];
 
   /** Starts `parallelism` decoding threads; they are ready for `open` at once. */
   constructor(parallelism: number) {
@@ -106,21 +103,17 @@ export class DecodePool implements AsyncDisposable {
       Number.isInteger(parallelism) && parallelism >= 1 && parallelism <= MAX_PARALLELISM,
       `parallelism ${parallelism} is from 1 to ${MAX_PARALLELISM}`,
     );
-    this.#decoders = Array.from({ length: parallelism }, () => new DecodeThread());
+    this.#threads = Array.from({ length: parallelism }, () => new DecodeThread());
   }
 
   /** Sets the page size and the output file, which must exist; `undefined` decodes and sums only. */
   async open(pageSize: number, path: string | undefined): Promise<void> {
-    const threads = [this.#helper, ...this.#decoders];
-    await Promise.all(threads.map((thread) => thread.call("open", { pageSize, path })));
+    await Promise.all(this.#threads.map((thread) => thread.call("open", { pageSize, path })));
   }
 
   /** Takes over `task.source` when that is bytes. */
   decode(task: FrameTask): Promise<FrameSums> {
-    const idlest = this.#decoders.reduce((best, thread) =>
-      thread.weight < best.weight ? thread : best,
-    );
-    return idlest.call("decode", task);
+    return this.#idlest().call("decode", task);
   }
 
   /** XOR of the checksums of the pages of the output as it is now, the lock page left out; bit 63 means nothing. */
@@ -135,21 +128,29 @@ export class DecodePool implements AsyncDisposable {
         xorCrc(sum, await thread.call("sum", { first, last: Math.min(pages, first + stride - 1) }));
       }
     };
-    await Promise.all(this.#decoders.map(work));
+    await Promise.all(this.#threads.map(work));
     return sum;
   }
 
   /** Reads ranges of files of this machine; `undefined` for those that cannot be had. */
   read(ranges: readonly LocalRange[]): Promise<DecodeCalls["read"]["result"]> {
-    return this.#helper.call("read", ranges);
+    return this.#idlest().call("read", ranges);
   }
 
   /** Makes all writes of all finished calls durable. */
   async sync(): Promise<void> {
-    await this.#helper.call("sync", undefined);
+    await this.#threads[0]?.call("sync", undefined);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([this.#helper, ...this.#decoders].map((thread) => thread.end()));
+    await Promise.all(this.#threads.map((thread) => thread.end()));
+  }
+
+  #idlest(): DecodeThread {
+    const [first, ...others] = this.#threads;
+    return others.reduce(
+      (best, thread) => (thread.weight < best.weight ? thread : best),
+      defined(first, "a thread of the pool"),
+    );
   }
 }

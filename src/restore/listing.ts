@@ -1,15 +1,9 @@
 /** Listing a replica and planning on it. */
-import { sleep } from "../base/async.ts";
-import { Backoff } from "../base/backoff.ts";
 import type { Clock, Random } from "../base/clock.ts";
-import { isMillraceError } from "../errors.ts";
 import { systemClock, systemRandom } from "../platform/clock.ts";
 import { MAX_LEVEL, type LtxFileInfo, type LtxStore } from "../storage/ltx-store.ts";
 import { planFiles, type RestorePlan, type RestoreTarget } from "./plan.ts";
-
-const LIST_ATTEMPTS = 6;
-const RETRY_INITIAL_MS = 250;
-const RETRY_MAX_MS = 8_000;
+import { retryPassing } from "./retry.ts";
 
 export interface PlanOptions {
   readonly signal?: AbortSignal | undefined;
@@ -35,23 +29,13 @@ export async function planRestore(
 }
 
 /** All files of a level; a listing that fails in passing starts again. */
-async function listLevel(
+function listLevel(
   store: LtxStore,
   level: number,
   options: PlanOptions & { readonly exactTimes: boolean },
 ): Promise<LtxFileInfo[]> {
   const { exactTimes, signal, clock = systemClock, random = systemRandom } = options;
-  const backoff = new Backoff({ initialMs: RETRY_INITIAL_MS, maxMs: RETRY_MAX_MS, random });
-  for (;;) {
-    try {
-      return await Array.fromAsync(store.list(level, { exactTimes, signal }));
-    } catch (error) {
-      signal?.throwIfAborted();
-      // Whoever restores is waiting: what only a person can mend is told at once.
-      const isPassing =
-        isMillraceError(error) && error.retry === "backoff" && error.code !== "fs/permission";
-      if (!isPassing || backoff.failures + 1 >= LIST_ATTEMPTS) throw error;
-      await sleep(clock, backoff.next(), { signal });
-    }
-  }
+  return retryPassing({ clock, random, signal }, () =>
+    Array.fromAsync(store.list(level, { exactTimes, signal })),
+  );
 }

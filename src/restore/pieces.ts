@@ -7,7 +7,7 @@
 import { FRAME_WORDS, type FrameUse } from "./decode-frames.ts";
 
 /** Most bytes of one read. */
-export const PIECE_BYTES: number = 4 * 1024 * 1024;
+export const PIECE_BYTES: number = 2 * 1024 * 1024;
 /** Most frames of one piece, so that highly compressed pages do not make one thread work alone for long. */
 export const PIECE_FRAMES: number = 16 * 1024;
 /** Unwanted bytes that are read rather than making another request. */

@@ -38,7 +38,7 @@ export interface PlanFile {
   /** Rolling checksum of the database after this file, as recorded when it was written; NO_CHECKSUM when it was not. */
   readonly recordedChecksum: Checksum;
   readonly fileChecksum: Checksum;
-  /** All bytes of a small file. Its owner may give them away after the index was read. */
+  /** All bytes of a small file. Its owner may give them, and `tail` with them, away after the index was read. */
   readonly whole: Uint8Array<ArrayBuffer> | undefined;
   /** Where a thread can read it by itself. */
   readonly path: string | undefined;
@@ -66,7 +66,7 @@ export async function openPlanFile(reader: RangeReader, info: LtxFileInfo): Prom
   if (sizeBytes <= WHOLE_FILE_BYTES) {
     whole = await reader.read(info, 0, sizeBytes);
     headerBytes = whole.slice(0, HEADER_SIZE);
-    tail = whole.slice(-Math.min(sizeBytes, TAIL_BYTES));
+    tail = whole;
   } else {
     [headerBytes, tail] = await Promise.all([
       reader.read(info, 0, HEADER_SIZE),
@@ -134,7 +134,7 @@ function readClosing(
   offset: number,
   sizeBytes: number,
 ): Promise<Uint8Array<ArrayBuffer>> | Uint8Array<ArrayBuffer> {
-  const held = file.whole ?? file.tail;
+  const held = file.tail;
   const start = file.info.sizeBytes - held.length;
   if (offset < start) return reader.read(file.info, offset, sizeBytes);
   return view(held, offset - start, sizeBytes, originOf(file.name));

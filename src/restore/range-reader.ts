@@ -4,25 +4,18 @@
  * A range is the unit of a retry: none is larger than a few megabytes, so that a broken connection costs
  * little.
  */
-import { sleep } from "../base/async.ts";
-import { Backoff } from "../base/backoff.ts";
 import type { Clock, Random } from "../base/clock.ts";
 import { isMillraceError, MillraceError } from "../errors.ts";
 import type { LtxFileInfo, LtxStore } from "../storage/ltx-store.ts";
 import type { LocalReader } from "./local-reader.ts";
 import { describeFile } from "./plan.ts";
-
-/** How often one range is asked for before the restore fails. */
-export const RANGE_ATTEMPTS = 6;
-const RETRY_INITIAL_MS = 250;
-const RETRY_MAX_MS = 8_000;
+import { retryPassing } from "./retry.ts";
 
 export interface RangeReaderOptions {
   readonly store: LtxStore;
   readonly clock: Clock;
   readonly random: Random;
   readonly signal?: AbortSignal | undefined;
-  readonly attempts?: number | undefined;
   /** Reads files of this machine without the store. */
   readonly local?: LocalReader | undefined;
   /** Called before a range is asked for again. */
@@ -48,22 +41,19 @@ export class RangeReader {
     offset: number,
     sizeBytes: number,
   ): Promise<Uint8Array<ArrayBuffer>> {
-    const { clock, random, signal, attempts = RANGE_ATTEMPTS, onRetry } = this.#options;
     const local = await this.#readLocal(file, offset, sizeBytes);
     if (local !== undefined) return local;
-    const backoff = new Backoff({ initialMs: RETRY_INITIAL_MS, maxMs: RETRY_MAX_MS, random });
-    for (;;) {
-      try {
-        return await this.#readOnce(file, offset, sizeBytes);
-      } catch (error) {
-        signal?.throwIfAborted();
-        const isPassing = isMillraceError(error) && error.retry === "backoff";
-        if (!isPassing || backoff.failures + 1 >= attempts)
-          throw this.#describe(error, file, backoff.failures + 1);
-        const delayMs = backoff.next();
-        onRetry?.(error, file, delayMs);
-        await sleep(clock, delayMs, { signal });
-      }
+    const { clock, random, signal, onRetry } = this.#options;
+    let attempts = 0;
+    const notify = (error: MillraceError, delayMs: number): void => onRetry?.(error, file, delayMs);
+    try {
+      return await retryPassing({ clock, random, signal, onRetry: notify }, (attempt) => {
+        attempts = attempt;
+        return this.#readOnce(file, offset, sizeBytes);
+      });
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw describe(error, file, attempts);
     }
   }
 
@@ -113,17 +103,17 @@ export class RangeReader {
     }
     return unshared(bytes);
   }
+}
 
-  #describe(error: unknown, file: LtxFileInfo, attempts: number): unknown {
-    if (!isMillraceError(error)) return error;
-    const tries = attempts === 1 ? "" : ` after ${attempts} attempts`;
-    return new MillraceError(error.code, `read ${describeFile(file)}${tries}: ${error.message}`, {
-      op: "read file",
-      details: { ...error.details, file: describeFile(file), level: file.level, attempts },
-      hint: error.hint,
-      cause: error,
-    });
-  }
+function describe(error: unknown, file: LtxFileInfo, attempts: number): unknown {
+  if (!isMillraceError(error)) return error;
+  const tries = attempts === 1 ? "" : ` after ${attempts} attempts`;
+  return new MillraceError(error.code, `read ${describeFile(file)}${tries}: ${error.message}`, {
+    op: "read file",
+    details: { ...error.details, file: describeFile(file), level: file.level, attempts },
+    hint: error.hint,
+    cause: error,
+  });
 }
 
 /** The same bytes in a buffer that may be transferred to another thread. */

@@ -23,8 +23,8 @@ import { FaultStore } from "../testing/fault-store.ts";
 import type { FaultKind, FaultPlan } from "../testing/fault-store-plan.ts";
 import { ReplicaLine, samplePage } from "../testing/replica-line.ts";
 import type { RestorePhase } from "./progress.ts";
-import { RANGE_ATTEMPTS } from "./range-reader.ts";
 import { restoreDatabase, type RestoreOptions } from "./restore.ts";
+import { RETRY_ATTEMPTS } from "./retry.ts";
 
 let root = "";
 let count = 0;
@@ -157,9 +157,9 @@ test("restoreDatabase() gives up on a range after its attempts and names the fil
   assert.ok(isMillraceError(error, "storage/unavailable"));
   assert.match(
     error.message,
-    new RegExp(`level 0 file 0{15}2-0{15}2\\.ltx after ${RANGE_ATTEMPTS} attempts`),
+    new RegExp(`level 0 file 0{15}2-0{15}2\\.ltx after ${RETRY_ATTEMPTS} attempts`),
   );
-  assert.equal(requests, RANGE_ATTEMPTS);
+  assert.equal(requests, RETRY_ATTEMPTS);
   assertUntouched(output, false);
 });
 

@@ -52,7 +52,9 @@ export async function scanFile(
     file.whole === undefined ? PIECE_LIMITS : NO_LIMITS,
     proof !== undefined,
   );
+  let isUsed = false;
   const hand = async (pieces: readonly Piece[]): Promise<void> => {
+    isUsed ||= pieces.length > 0;
     for (const piece of pieces) await handlers.onWork(new PieceWork(context, file, piece, proof));
   };
   for await (const { pgnos, offsets, sizes } of readPageIndex(reader, file, onClosing)) {
@@ -64,8 +66,8 @@ export async function scanFile(
   }
   await hand(picker.finish());
   proof?.seal();
-  // Threads read it again by its path; the collector would let such buffers pile up.
-  if (file.path !== undefined) file.whole?.buffer.transfer(0);
+  // Threads read local files again by their paths.
+  if (file.path !== undefined || !isUsed) file.whole?.buffer.transfer(0);
 }
 
 /** Decides which frames go into pieces: all, or those that are wanted and the few that join them. */
@@ -158,6 +160,8 @@ export class PieceWork {
 
   /** Gives up what is in memory; the piece will be read again. */
   letGo(): void {
+    // At once: the collector would let such buffers pile up.
+    this.#whole?.buffer.transfer(0);
     this.#whole = undefined;
   }
 
