@@ -4,7 +4,7 @@
  * capture "ltx" -> queue -> destinations; "released" -> capture may delete; a destination that cannot be continued
  * -> capture makes a snapshot, or goes on further along the line.
  */
-import type { Txid } from "../base/ids.ts";
+import { NO_TXID, type Txid } from "../base/ids.ts";
 import type { CaptureHandle, CaptureThread } from "../capture/client.ts";
 import type { CaptureEvent, CaptureOptions } from "../capture/contract.ts";
 import { metaPaths } from "../capture/meta-dir.ts";
@@ -41,6 +41,9 @@ export class ReplicatedDatabase implements AsyncDisposable {
   readonly #lag = new LagMarks();
   readonly #destinations: Destination[] = [];
   #txid: Txid;
+  /** Up to here a destination has somebody else's transactions; ours went on after them. */
+  #foreignTxid: Txid = NO_TXID;
+  #rebasedTxid: Txid = NO_TXID;
   #phase: DatabaseStatus["phase"] = "starting";
   #error: ErrorRecord | undefined;
   #stoppedBy: MillraceError | undefined;
@@ -142,6 +145,12 @@ export class ReplicatedDatabase implements AsyncDisposable {
     return this.#handle.sync();
   }
 
+  /** After `drain`, the TXID under which every destination holds what was captured as `txid`. */
+  whereDurable(txid: Txid): Txid {
+    const isRebased = txid <= this.#foreignTxid && this.#foreignTxid < this.#rebasedTxid;
+    return isRebased ? this.#rebasedTxid : txid;
+  }
+
   /** Resolves when everything captured before the call is in every destination. */
   async drain(signal: AbortSignal | undefined): Promise<void> {
     const either =
@@ -205,6 +214,8 @@ export class ReplicatedDatabase implements AsyncDisposable {
   #captureFile(event: CaptureEvent & { readonly type: "ltx" }): void {
     const { level, minTxid, maxTxid, sizeBytes, pageCount, timestampMs } = event;
     if (maxTxid > this.#txid) this.#txid = maxTxid;
+    if (maxTxid > this.#foreignTxid && this.#rebasedTxid <= this.#foreignTxid)
+      this.#rebasedTxid = maxTxid;
     this.#lag.captured(maxTxid, timestampMs);
     this.#line.announce({ level, minTxid, maxTxid, sizeBytes });
     const facts = { level, minTxid, maxTxid, sizeBytes, pageCount, timestampMs };
@@ -274,6 +285,7 @@ export class ReplicatedDatabase implements AsyncDisposable {
       return;
     }
     tell("remote-ahead");
+    if (event.remoteMaxTxid > this.#foreignTxid) this.#foreignTxid = event.remoteMaxTxid;
     this.#requests.move(event.remoteMaxTxid, event);
   }
 

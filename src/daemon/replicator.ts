@@ -177,8 +177,9 @@ export class Replicator implements AsyncDisposable {
     const results = await Promise.allSettled(
       chosen.map(async ({ database }) => {
         const txid = await database.capture();
-        if (wait) await database.drain(signal);
-        return [database.path, txid] as const;
+        if (!wait) return [database.path, txid] as const;
+        await database.drain(signal);
+        return [database.path, database.whereDurable(txid)] as const;
       }),
     );
     for (const result of results) if (result.status === "rejected") throw result.reason;
