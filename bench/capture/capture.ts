@@ -48,7 +48,7 @@ export async function benchCapture(options: BenchOptions, report: Report): Promi
     sides: [ours, ...peers],
     isolatedCommits: quick ? 6 : 20,
     rateCommits: (options.seconds ?? (quick ? 5 : 20)) * (1000 / RATE_GAP_MS),
-    bulkFrames: Math.ceil((quick ? 40e6 : 250e6) / PAGE_BYTES),
+    bulkFrames: Math.ceil((quick ? 100e6 : 1000e6) / PAGE_BYTES),
   };
   await isolated(plan, report);
   await underLoad(plan, report);

@@ -107,8 +107,12 @@ export class Session implements AsyncDisposable {
 
   /** The newest transaction in the replica. */
   #newest(): number {
-    const name = this.#watch?.names().at(-1);
-    return name === undefined ? 0 : this.#file(name).sequence;
+    // A replicator may add transactions of its own.
+    for (const name of this.#watch?.names().toReversed() ?? []) {
+      const { sequence } = this.#file(name);
+      if (sequence > 0) return sequence;
+    }
+    return 0;
   }
 
   #file(name: string): ReplicaFile {
@@ -159,11 +163,12 @@ function placesOf(
   events: readonly TimedEvent[],
   seenAt: (name: string) => number,
 ): Place[] {
+  let newest = 0;
   const durable = events.flatMap(({ atMs, event }) =>
     event.type === "durable" ? [{ atMs, txid: event.txid }] : [],
   );
   return files.map(({ name, maxTxid, sequence }) => ({
-    sequence,
+    sequence: (newest = Math.max(newest, sequence)),
     visibleMs: seenAt(name),
     durableMs: durable.find(({ txid }) => txid >= maxTxid)?.atMs ?? Number.NaN,
   }));
