@@ -8,13 +8,16 @@ import { formatTxid, toChecksum, toTxid, type Txid } from "../base/ids.ts";
 import { isMillraceError, MillraceError } from "../errors.ts";
 import { systemClock } from "../platform/clock.ts";
 import { INDEX_TAIL_SIZE, locatePageIndex } from "../ltx/page-index.ts";
+import { openFileStore } from "../storage/backends/file/file.ts";
 import { openMemoryStore } from "../storage/backends/memory/memory.ts";
+import type { ObjectStore } from "../storage/contract.ts";
 import { LtxStore, type LtxFileInfo } from "../storage/ltx-store.ts";
 import { ReplicaLine, samplePage, type ReplicaLineOptions } from "../testing/replica-line.ts";
 import { assemble, type Assembled } from "./assemble.ts";
 import { DecodePool } from "./decode-pool.ts";
 import type { DeferLimits } from "./deferred-work.ts";
 import { planRestore } from "./listing.ts";
+import { WHOLE_FILE_BYTES } from "./plan-file.ts";
 import { assembleProven } from "./prove.ts";
 
 let dir = "";
@@ -30,6 +33,12 @@ after(async () => {
 });
 
 const random = (): number => 0;
+
+/** A file store, whose files threads read by themselves. */
+function newFileStore(): LtxStore {
+  const rootDirectory = mkdtempSync(join(dir, "replica-"));
+  return new LtxStore(openFileStore({ rootDirectory }));
+}
 
 function newLine(options: Omit<ReplicaLineOptions, "store"> = {}): ReplicaLine {
   const store = new LtxStore(openMemoryStore({ clock: systemClock }));
@@ -371,3 +380,41 @@ test("assembleProven() gives the database of any TXID of any line, compacted any
     { numRuns: 300 },
   );
 });
+
+test("assembleProven() reads local files by itself, and through the store when it cannot", async () => {
+  const large = 3000;
+  for (const isBroken of [false, true]) {
+    const files = newFileStore();
+    // A store that is mistaken about where its files are.
+    const mistaken = { ...wrap(files.store), localPath: () => join(dir, "not-there.ltx") };
+    const store = isBroken ? new LtxStore(mistaken) : files;
+    const line = new ReplicaLine({ store, pageSize: 1024 });
+    // Large enough that the snapshot is not read whole.
+    const first = Array.from({ length: large }, (_, i) => i + 1);
+    await line.commit(large, pages(line, first, 1));
+    await line.snapshot();
+    assert.ok(line.bytesOf(9, toTxid(1), toTxid(1)).length > WHOLE_FILE_BYTES);
+    await line.commit(large + 2, pages(line, [5, 900, large + 1, large + 2], 2));
+    await line.commit(large + 2, pages(line, [6, 900, 2999], 3));
+    const { assembled, bytes } = await prove(store);
+    assert.deepEqual(Buffer.compare(bytes, line.image()), 0);
+    assert.equal(assembled.filesUsed, 3);
+    const damaged = line.bytesOf(9, toTxid(1), toTxid(1)).slice();
+    damaged[700_000] = (damaged[700_000] ?? 0) ^ 0x55;
+    await line.put({ level: 9, minTxid: toTxid(1), maxTxid: toTxid(1) }, damaged);
+    assert.match((await failure(prove(store))).message, /level 9 file 0{15}1-0{15}1\.ltx/);
+  }
+});
+
+function wrap(store: ObjectStore): ObjectStore {
+  return {
+    type: store.type,
+    capabilities: store.capabilities,
+    get: (key, options) => store.get(key, options),
+    head: (key, options) => store.head(key, options),
+    put: (key, body, options) => store.put(key, body, options),
+    list: (prefix, options) => store.list(prefix, options),
+    delete: (keys, options) => store.delete(keys, options),
+    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
+  };
+}

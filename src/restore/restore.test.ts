@@ -5,9 +5,12 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { toTxid } from "../base/ids.ts";
 import { systemClock } from "../platform/clock.ts";
+import { openFileStore } from "../storage/backends/file/file.ts";
 import { openMemoryStore } from "../storage/backends/memory/memory.ts";
 import { LtxStore } from "../storage/ltx-store.ts";
 import { ReplicaLine, samplePage, type ReplicaLineOptions } from "../testing/replica-line.ts";
+import { planRestore } from "./listing.ts";
+import type { RestoreProgress } from "./progress.ts";
 import { restoreDatabase } from "./restore.ts";
 
 let dir = "";
@@ -62,4 +65,63 @@ test("restoreDatabase() gives every TXID byte for byte, at every page size", asy
       assert.deepEqual(readdirSync(join(output, "..")), ["app.db"]);
     }
   }
+});
+
+test("restoreDatabase() restores from a file store, to a time, and tells what it did", async () => {
+  const rootDirectory = mkdtempSync(join(dir, "replica-"));
+  await using store = new LtxStore(openFileStore({ rootDirectory }));
+  const line = new ReplicaLine({ store });
+  await line.commit(40, pagesOf(line, range(1, 40), 1));
+  await line.snapshot();
+  for (let i = 2; i <= 9; i += 1) await line.commit(40, pagesOf(line, [i, 2 * i], i));
+  const progress: RestoreProgress[] = [];
+  const output = newOutput();
+  const result = await restoreDatabase({
+    store,
+    output,
+    target: { timestampMs: line.timeOf(8) },
+    onProgress: (event) => progress.push(event),
+  });
+  assert.deepEqual(new Uint8Array(readFileSync(output)), line.image(toTxid(7)));
+  const { plan, durationMs, databaseChecksum, ...facts } = result;
+  assert.deepEqual(facts, {
+    txid: toTxid(7),
+    pages: 40,
+    pageSize: 512,
+    sizeBytes: 40 * 512,
+    files: 7,
+    proof: "database-checksum",
+  });
+  assert.equal(plan.timestampMs, line.timeOf(7));
+  assert.ok(durationMs >= 0 && databaseChecksum >> 63n === 1n);
+  assert.deepEqual(
+    [...new Set(progress.map(({ phase }) => phase))],
+    ["plan", "pages", "sync", "done"],
+  );
+  assert.equal(progress[0]?.pagesTotal, 0);
+  assert.equal(progress.at(-1)?.pagesDone, 40);
+  assert.equal(progress.at(-1)?.pagesTotal, 40);
+});
+
+test("planRestore() plans without restoring, from the listings alone", async () => {
+  const line = newLine();
+  await line.commit(3, pagesOf(line, [1, 2, 3], 1));
+  await line.commit(3, pagesOf(line, [2], 2));
+  await line.compact(2, 1, 2);
+  await line.commit(3, pagesOf(line, [3], 3));
+  const plan = await planRestore(line.store);
+  assert.deepEqual(
+    plan.files.map(({ level, maxTxid }) => [level, maxTxid]),
+    [
+      [2, toTxid(2)],
+      [0, toTxid(3)],
+    ],
+  );
+  await assert.rejects(planRestore(line.store, { txid: toTxid(4) }), {
+    code: "restore/not-available",
+  });
+  await assert.rejects(
+    planRestore(line.store, "latest", { signal: AbortSignal.abort(new Error("no")) }),
+    /no/,
+  );
 });
