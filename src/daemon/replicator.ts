@@ -133,7 +133,7 @@ export class Replicator implements AsyncDisposable {
       status: () => database.status(),
     });
     this.#hosted.set(path, { database, statusFile });
-    statusFile.changed();
+    statusFile.write();
     for (const name of opened.map((target) => target.name)) {
       this.#context.logger.log("info", "replicating to", { db: path, replica: name });
     }

@@ -69,10 +69,12 @@ class Scene implements Disposable {
 }
 
 describe("StatusFile", () => {
-  it("writes at once, then once a second while things change, then not at all", () => {
+  it("writes in a moment, then once a second while things change, then not at all", () => {
     using scene = new Scene();
     using file = scene.open();
     file.changed();
+    assert.equal(scene.writes, 0, "nobody waits for the disk");
+    scene.clock.advance(50);
     assert.equal(scene.writes, 1);
     for (let round = 0; round < 100; round += 1) {
       file.changed();

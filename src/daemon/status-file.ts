@@ -12,6 +12,8 @@ import type { ReplicatorContext } from "./context.ts";
 import type { DatabaseStatus } from "./contract.ts";
 
 const INTERVAL_MS = 1000;
+/** The event that changes the status comes first: what follows from it is not held up by a slow disk. */
+const DEFER_MS = 50;
 
 const ERROR = z.object({ code: z.string(), message: z.string(), hint: z.string().optional() });
 const RECORD = z.object({
@@ -102,13 +104,12 @@ export class StatusFile implements Disposable {
     this.#options = options;
   }
 
-  /** Something in the status changed: writes now, or when a second is over. */
+  /** Something in the status changed: writes in a moment, or when a second is over. */
   changed(): void {
     if (this.#timer !== undefined) return;
     const { clock } = this.#options.context;
-    const delayMs = this.#writtenAtMs + INTERVAL_MS - clock.monotonic();
-    if (delayMs <= 0) this.write();
-    else this.#timer = clock.schedule(delayMs, () => this.write(), { unref: true });
+    const delayMs = Math.max(DEFER_MS, this.#writtenAtMs + INTERVAL_MS - clock.monotonic());
+    this.#timer = clock.schedule(delayMs, () => this.write(), { unref: true });
   }
 
   /** Writes now. A failure is logged once: nothing depends on the file. */
