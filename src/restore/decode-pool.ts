@@ -117,12 +117,17 @@ export class DecodePool implements AsyncDisposable {
   }
 
   /** XOR of the checksums of the pages of the output as it is now, the lock page left out; bit 63 means nothing. */
-  async sumOutput(pages: number, pageSize: number): Promise<CrcRegister> {
+  async sumOutput(
+    pages: number,
+    options: { readonly pageSize: number; readonly signal?: AbortSignal | undefined },
+  ): Promise<CrcRegister> {
+    const { pageSize, signal } = options;
     const sum = { low: 0, high: 0 };
     const stride = Math.max(1, Math.floor(SUM_BYTES / pageSize));
     let next = 1;
     const work = async (thread: DecodeThread): Promise<void> => {
       while (next <= pages) {
+        signal?.throwIfAborted();
         const first = next;
         next += stride;
         xorCrc(sum, await thread.call("sum", { first, last: Math.min(pages, first + stride - 1) }));

@@ -8,8 +8,9 @@ import type { PieceWork } from "./scan-file.ts";
 
 /** Bytes of small files that wait in memory. */
 export const HELD_BYTES: number = 32 * 1024 * 1024;
-/** Bytes of descriptions that may wait: 13 a page. */
-export const DESCRIBED_BYTES: number = 16 * 1024 * 1024;
+/** Bytes of descriptions that may wait: 13 a page and what a piece costs itself. */
+export const DESCRIBED_BYTES: number = 32 * 1024 * 1024;
+const PIECE_COST_BYTES = 1024;
 
 export interface DeferLimits {
   readonly heldBytes: number;
@@ -36,7 +37,7 @@ export class DeferredWork {
   add(work: PieceWork): void {
     if (this.#heldBytes + work.heldBytes > this.#limits.heldBytes) work.letGo();
     this.#heldBytes += work.heldBytes;
-    this.#describedBytes += work.describedBytes;
+    this.#describedBytes += work.describedBytes + PIECE_COST_BYTES;
     this.#work.push(work);
   }
 

@@ -350,3 +350,41 @@ test("restoreDatabase() explains a full disk and leaves everything as it was", a
   assertUntouched(output, true);
   assert.ok(existsSync(output));
 });
+
+test("restoreDatabase() reads back what it wrote and refuses a file that differs", async () => {
+  for (const spoil of ["change", "cut"] as const) {
+    const { line, output } = await newScene({ old: true });
+    const directory = join(output, "..");
+    const error = await failure({
+      store: line.store,
+      output,
+      force: true,
+      onProgress: ({ phase }) => {
+        if (phase !== "sync") return;
+        const name = readdirSync(directory).find((entry) => entry.endsWith(".tmp")) ?? "";
+        const bytes = readFileSync(join(directory, name));
+        bytes[700] = (bytes[700] ?? 0) ^ 1;
+        writeFileSync(join(directory, name), spoil === "cut" ? bytes.subarray(0, 900) : bytes);
+      },
+    });
+    assert.ok(isMillraceError(error, "restore/unproven"), String(error));
+    assertUntouched(output, true);
+  }
+});
+
+test("restoreDatabase() can be aborted while it reads back", async () => {
+  const { line, output } = await newScene();
+  const stop = new AbortController();
+  const reason = new Error("enough");
+  const error = await failure({
+    store: line.store,
+    output,
+    parallelism: 1,
+    signal: stop.signal,
+    onProgress: ({ phase }) => {
+      if (phase === "sync") stop.abort(reason);
+    },
+  });
+  assert.equal(error, reason);
+  assertUntouched(output, false);
+});

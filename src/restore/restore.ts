@@ -149,7 +149,7 @@ async function fill(
       setSize(files, path, assembled.pages * assembled.pageSize);
       meter.enter("sync");
       // While the disk takes the pages, they are read back: what is proven is the file, not what was meant for it.
-      await Promise.all([pool.sync(), requireWritten(pool, assembled, output)]);
+      await Promise.all([pool.sync(), requireWritten(pool, assembled, { output, signal })]);
       signal?.throwIfAborted();
       if (integrityCheck !== "none") {
         meter.enter("check");
@@ -169,10 +169,11 @@ async function fill(
 async function requireWritten(
   pool: DecodePool,
   assembled: Assembled,
-  output: Output,
+  options: { readonly output: Output; readonly signal: AbortSignal | undefined },
 ): Promise<void> {
   const { pages, pageSize, databaseChecksum } = assembled;
-  const written = toDatabaseChecksum(await pool.sumOutput(pages, pageSize));
+  const { output, signal } = options;
+  const written = toDatabaseChecksum(await pool.sumOutput(pages, { pageSize, signal }));
   if (written === databaseChecksum) return;
   const sums = `${formatChecksum(written)}, wanted ${formatChecksum(databaseChecksum)}`;
   throw new MillraceError(
