@@ -72,7 +72,7 @@ function firstLine(problem: unknown): string {
 export class LitestreamVfs implements Disposable {
   readonly #library: string;
   /** Litestream leaves directories behind in its temporary directory. */
-  readonly #scratch: string = mkdtempSync(join(tmpdir(), "millrace-litestream-"));
+  readonly #scratch: string;
   /** Loading the extension takes longer than most calls: one process hydrates replicas one after another. */
   #session: Session | undefined;
 
@@ -81,6 +81,7 @@ export class LitestreamVfs implements Disposable {
     const found = findLitestreamVfs();
     if ("missing" in found) throw new Error(found.missing);
     this.#library = found.library;
+    this.#scratch = mkdtempSync(join(tmpdir(), "millrace-litestream-"));
   }
 
   /** Each element becomes one transaction and one level 0 file of the replica in `directory`, made if absent. */

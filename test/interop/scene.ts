@@ -30,9 +30,9 @@ export function interopTest(name: string, run: (scene: Scene) => Promise<void>):
 }
 
 export class Scene implements Disposable {
+  readonly vfs: LitestreamVfs = (shared ??= new LitestreamVfs());
   readonly dir: string = mkdtempSync(join(tmpdir(), "millrace-interop-"));
   readonly replica: string = join(this.dir, "replica");
-  readonly vfs: LitestreamVfs = (shared ??= new LitestreamVfs());
   #count = 0;
 
   /** A path that nothing has yet. */
