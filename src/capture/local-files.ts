@@ -21,18 +21,22 @@ export interface LocalFile {
 }
 
 const SINK_BUFFER_BYTES = 1 << 20;
+/** One for all files of a thread, which are written one after the other: a new one a file keeps the collector busy. */
+let spareBuffer: Uint8Array | undefined;
 
-/** A sink that gathers small writes and puts them into a file in large ones. */
-export class FileSink implements LtxSink {
+/** A sink that gathers small writes and puts them into a file in large ones. Disposing gives its buffer back. */
+export class FileSink implements LtxSink, Disposable {
   readonly #files: Files;
   readonly #fd: number;
-  readonly #buffer = new Uint8Array(SINK_BUFFER_BYTES);
+  readonly #buffer: Uint8Array;
   #buffered = 0;
   #flushed = 0;
 
   constructor(files: Files, fd: number) {
     this.#files = files;
     this.#fd = fd;
+    this.#buffer = spareBuffer ?? new Uint8Array(SINK_BUFFER_BYTES);
+    spareBuffer = undefined;
   }
 
   write(bytes: Uint8Array): void {
@@ -65,6 +69,10 @@ export class FileSink implements LtxSink {
     );
     this.#flushed += this.#buffered;
     this.#buffered = 0;
+  }
+
+  [Symbol.dispose](): void {
+    spareBuffer = this.#buffer;
   }
 }
 
@@ -117,7 +125,7 @@ export class LocalFiles {
     const fd = this.#files.open("create local ltx", temporary, "w", 0o600);
     try {
       try {
-        const sink = new FileSink(this.#files, fd);
+        using sink = new FileSink(this.#files, fd);
         result = build(sink);
         if (result !== undefined) {
           sink.flush();
