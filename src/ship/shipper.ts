@@ -251,10 +251,10 @@ export class Shipper implements LineConsumer, Disposable {
     const restarts = line.restarts;
     const survey = await surveyRemote({ store, line, files, logger: this.#logger, signal });
     if (restarts !== line.restarts) return WORKED;
-    const { remote, provenTxid, diverged } = survey;
+    const { local, remote, provenTxid, diverged } = survey;
     this.#retry.succeeded();
     this.#pageSize = survey.pageSize;
-    this.#remote = reconcile({ local: line, remote, provenTxid, diverged });
+    this.#remote = reconcile({ local, remote, provenTxid, diverged });
     const { headTxid, need } = this.#remote;
     const facts = { headTxid, remoteMaxTxid: remote.maxTxid, provenTxid };
     this.#logger.log("info", "destination compared", { ...facts, need: need?.reason });

@@ -15,6 +15,7 @@ import {
   sameFile,
   viewRemote,
   type Evidence,
+  type LocalView,
   type RemoteView,
 } from "./reconcile.ts";
 import { fetchEnds, sameEnds, type FileEnds } from "./remote-file.ts";
@@ -29,6 +30,11 @@ export interface SurveyOptions {
 }
 
 export interface Survey {
+  /**
+   * The local line that was compared. What capture announces meanwhile was not: it may be under TXIDs that are
+   * somebody else's in the destination.
+   */
+  readonly local: LocalView;
   readonly remote: RemoteView;
   /** Up to here both sides agree; 0 when nothing could be compared. */
   readonly provenTxid: Txid;
@@ -52,9 +58,10 @@ export async function surveyRemote(options: SurveyOptions): Promise<Survey> {
   });
   const files = (await Promise.all(levels)).flat();
   const remote = viewRemote(files);
-  const evidence = chooseEvidence(line, files);
+  const local = viewLocal(line);
+  const evidence = chooseEvidence(local, files);
   if (evidence === undefined) {
-    return { remote, provenTxid: NO_TXID, diverged: false, pageSize: undefined };
+    return { local, remote, provenTxid: NO_TXID, diverged: false, pageSize: undefined };
   }
   const { identity, header } = await compare(options, evidence);
   const headTxid = restorableHead(remote.covered);
@@ -64,11 +71,17 @@ export async function surveyRemote(options: SurveyOptions): Promise<Survey> {
       ? header
       : decode(options, headFile, await fetchFor(options, headFile));
   return {
+    local,
     remote,
     provenTxid: identity === "same" ? evidence.remote.maxTxid : NO_TXID,
     diverged: identity === "different",
     pageSize: headTxid === NO_TXID ? undefined : headHeader?.pageSize,
   };
+}
+
+/** The line as it is at this moment. */
+function viewLocal({ positionTxid, anchor, files, snapshots }: LocalView): LocalView {
+  return { positionTxid, anchor, files: [...files], snapshots: [...snapshots] };
 }
 
 function fetchFor(options: SurveyOptions, file: RemoteFile): Promise<FileEnds> {
