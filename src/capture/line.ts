@@ -70,6 +70,8 @@ export class Line implements Disposable {
   #position: LinePosition = EMPTY_POSITION;
   #trusted = false;
   #stale = false;
+  /** Until this is durable no batch can be complete: nothing is listed for it. */
+  #nextBatch: Txid = NO_TXID;
 
   constructor(files: Files, meta: MetaPaths, options: { readonly pageFormat: "block" | "frame" }) {
     this.#files = new LocalFiles(files, meta);
@@ -121,6 +123,7 @@ export class Line implements Disposable {
       }
     }
     this.#position = position;
+    this.#nextBatch = NO_TXID;
     problem ??= this.#bringForward(files);
     this.#trusted = problem === undefined && position.txid !== NO_TXID;
     this.#stale = false;
@@ -261,11 +264,14 @@ export class Line implements Disposable {
   /** Deletes local files that every destination has, keeping the newest; `all` does not wait for a batch. */
   release(durable: Txid, options: { readonly all?: boolean | undefined } = {}): void {
     if (!this.#trusted) return;
+    if (durable < this.#nextBatch && options.all !== true) return;
     const disposable = this.#files
       .list(0)
       .filter((file) => file.maxTxid <= durable)
       .slice(0, -1);
     const snapshots = this.#files.list(SNAPSHOT_LEVEL).filter((file) => file.maxTxid <= durable);
+    const oldest = disposable[0]?.minTxid ?? durable;
+    this.#nextBatch = toTxid(oldest + BigInt(RELEASE_BATCH_FILES));
     if (disposable.length < RELEASE_BATCH_FILES && options.all !== true) return;
     this.#table.settle(this.#position.txid);
     for (const file of [...disposable, ...snapshots]) this.#files.remove(file);
