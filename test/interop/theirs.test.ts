@@ -4,6 +4,8 @@ import { cpSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { toTxid } from "../../src/base/ids.ts";
+import { checkpointedCopy } from "../../src/testing/database-copy.ts";
+import { assertStatus, millrace, Place } from "../e2e/harness.ts";
 import { assertSameBytes, interopTest } from "./scene.ts";
 
 const FILL = (count: number, size: number): string =>
@@ -57,5 +59,29 @@ interopTest(
     assert.equal(restored.txid, txid);
     assert.ok(restored.pages < 40, `${restored.pages} pages`);
     assertSameBytes(readFileSync(restored.path), readFileSync(hydrated), "the shrunk database");
+  },
+);
+
+interopTest(
+  "a replica that Litestream wrote on is gone on with, and keeps what Litestream wrote",
+  async (scene) => {
+    using place = new Place();
+    const path = place.database();
+    const replicate = ["replicate", "-once", path, `file://${scene.replica}`];
+    for (let round = 0; round < 3; round++) {
+      assertStatus(await millrace(replicate), 0);
+      await scene.vfs.write(scene.replica, [`INSERT INTO t VALUES (${round}, randomblob(2000));`]);
+      const theirs = scene.newPath();
+      const txid = await scene.vfs.hydrate(scene.replica, theirs);
+      // Grows it past what Litestream wrote: its writer takes the largest size ever for the size, and leaves a gap.
+      place.database("app.db", 20);
+      assertStatus(await millrace(replicate), 0);
+      const ours = scene.newPath();
+      assert.ok((await scene.vfs.hydrate(scene.replica, ours)) > txid);
+      assertSameBytes(readFileSync(ours), checkpointedCopy(path), "our newest state");
+      assertSameBytes(readFileSync((await scene.restore()).path), readFileSync(ours), "restored");
+      const before = await scene.restore({ txid });
+      assertSameBytes(readFileSync(before.path), readFileSync(theirs), "what Litestream wrote");
+    }
   },
 );
