@@ -80,7 +80,7 @@ describe("StatusFile", () => {
       file.changed();
       scene.clock.advance(50);
     }
-    assert.ok(scene.writes >= 5 && scene.writes <= 7, `${scene.writes} writes`);
+    assert.ok(scene.writes >= 5 && scene.writes <= 7, "five to seven writes");
     scene.clock.advance(1000);
     const rest = scene.writes;
     scene.clock.advance(100_000);
