@@ -27,7 +27,12 @@ import { Dice } from "../lib/dice.ts";
 /** Changed whenever the replicas change. */
 const VERSION = 1;
 /** For making test data, speed matters more than power failures. */
-const UNFLUSHED: Files = { ...nodeFiles, fsync: () => {}, fsyncDirectory: () => {} };
+const UNFLUSHED: Files = {
+  ...nodeFiles,
+  fsync: () => {},
+  fdatasync: () => {},
+  fsyncDirectory: () => {},
+};
 
 export interface Shape {
   readonly files: number;

@@ -21,7 +21,7 @@ import { Line } from "./line.ts";
 import { metaPaths, type MetaPaths } from "./meta-dir.ts";
 import { RollbackSource } from "./rollback-source.ts";
 import { DatabaseFile, type Source, type SourceContext } from "./source.ts";
-import { loadState, saveState, type CaptureState, type Owed } from "./state.ts";
+import { StateFile, type CaptureState, type Owed } from "./state.ts";
 import { WalSource } from "./wal-source.ts";
 
 export interface CaptureContext {
@@ -40,6 +40,7 @@ export class Capture implements Disposable {
   #line: Line;
   /** The highest TXID that was told of, by level. */
   readonly #announced = new Map<number, Txid>();
+  readonly #stateFile: StateFile;
   #state: CaptureState | undefined;
   #attached: { readonly file: DatabaseFile; readonly source: Source } | undefined;
   #owed: Owed | undefined;
@@ -52,6 +53,7 @@ export class Capture implements Disposable {
     this.#context = context;
     this.#options = options;
     this.#meta = metaPaths(options.metaDir);
+    this.#stateFile = new StateFile(context.files, this.#meta.state);
     context.files.mkdir("create meta directory", this.#meta.root, 0o700);
     this.#lock = this.#takeLock();
     try {
@@ -78,7 +80,7 @@ export class Capture implements Disposable {
   #openLine(): Line {
     const { files } = this.#context;
     using stack = new DisposableStack();
-    this.#state = loadState(files, this.#meta.state);
+    this.#state = this.#stateFile.load();
     const line = stack.use(new Line(files, this.#meta, { pageFormat: this.#options.pageFormat }));
     const problem = line.recover(this.#state);
     this.#owed = this.#state?.owed;
@@ -242,7 +244,7 @@ export class Capture implements Disposable {
       line: this.#line,
       save: (record) => {
         this.#state = { ...this.#line.position, ...record };
-        saveState(files, this.#meta.state, this.#state);
+        this.#stateFile.save(this.#state);
       },
     };
   }
@@ -309,7 +311,7 @@ export class Capture implements Disposable {
     const state = this.#state;
     if (state === undefined) return;
     this.#state = { ...state, ...this.#line.position, owed };
-    saveState(this.#context.files, this.#meta.state, this.#state);
+    this.#stateFile.save(this.#state);
   }
 
   /** Deletes local files that every destination holds. */

@@ -235,7 +235,7 @@ test("[C5] a lost or damaged page table leads to one full copy, nothing else doe
   rmSync(table);
   assert.match(resume(bench) ?? "", /^full: the page table is missing/);
   bench.stop();
-  rmSync(`${bench.metaDir}/state.json`);
+  rmSync(`${bench.metaDir}/state`);
   assert.match(resume(bench) ?? "", /^diff: the local state is missing/);
 });
 

@@ -2,7 +2,7 @@
  * The local directory of one database: `.<file>-millrace` beside it, or where the configuration says.
  *
  *   lock                       held by the one process that captures this database
- *   state.json                 continuity: where in the WAL, which TXID, what is owed
+ *   state                      continuity: where in the WAL, which TXID, what is owed
  *   pages.sum                  checksum of every page of the database at some TXID
  *   status.json                for `millrace status`: what is durable where
  *   ltx/0/<min>-<max>.ltx      captured transactions that a destination may still need
@@ -32,7 +32,7 @@ export function metaPaths(root: string): MetaPaths {
   return {
     root,
     lock: join(root, "lock"),
-    state: join(root, "state.json"),
+    state: join(root, "state"),
     pageTable: join(root, "pages.sum"),
     status: join(root, "status.json"),
     ltx: join(root, "ltx"),

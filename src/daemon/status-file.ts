@@ -7,7 +7,7 @@ import { hostname } from "node:os";
 import { z } from "zod";
 import { formatTxid } from "../base/ids.ts";
 import { toMillraceError, type ErrorRecord } from "../errors.ts";
-import { writeFileAtomic, type Files } from "../platform/files.ts";
+import { replaceFile, type Files } from "../platform/files.ts";
 import type { ReplicatorContext } from "./context.ts";
 import type { DatabaseStatus } from "./contract.ts";
 
@@ -120,7 +120,7 @@ export class StatusFile implements Disposable {
     const text = `${JSON.stringify(this.#record(), undefined, 2)}\n`;
     try {
       const bytes = new TextEncoder().encode(text);
-      writeFileAtomic(context.files, "write status", path, bytes, { durable: false });
+      replaceFile(context.files, "write status", path, bytes);
       this.#isFailing = false;
     } catch (error) {
       if (!this.#isFailing) {

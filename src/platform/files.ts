@@ -7,7 +7,6 @@
  * those that say so.
  */
 import fs from "node:fs";
-import { dirname } from "node:path";
 import { MillraceError } from "../errors.ts";
 import { translateFsError } from "./fs-error.ts";
 
@@ -33,6 +32,8 @@ export interface Files {
   /** Writes all of `bytes` at `offset`. */
   write(op: string, fd: number, bytes: Uint8Array, offset: number): void;
   fsync(op: string, fd: number): void;
+  /** The same without times and other attributes: cheaper for a file that keeps its size. */
+  fdatasync(op: string, fd: number): void;
   truncate(op: string, fd: number, sizeBytes: number): void;
   fstat(op: string, fd: number): FileStat;
   /** `undefined` when nothing is at `path`. */
@@ -99,6 +100,7 @@ export const nodeFiles: Files = {
       }
     }),
   fsync: (op, fd) => attempt(op, `fd ${fd}`, () => fs.fsyncSync(fd)),
+  fdatasync: (op, fd) => attempt(op, `fd ${fd}`, () => fs.fdatasyncSync(fd)),
   truncate: (op, fd, sizeBytes) => attempt(op, `fd ${fd}`, () => fs.ftruncateSync(fd, sizeBytes)),
   fstat: (op, fd) => attempt(op, `fd ${fd}`, () => toStat(fs.fstatSync(fd, { bigint: true }))),
   stat(op, path) {
@@ -160,24 +162,16 @@ export const nodeFiles: Files = {
 };
 
 /**
- * Replaces the content of `path` in one step: temporary name, fsync, rename, fsync of the directory.
- * After a crash the file holds either the old bytes or the new ones.
+ * Replaces the content of `path` in one step, by temporary name and rename: readers see either the old bytes or
+ * the new ones. Not flushed, so after a power failure it may be the old ones again.
  */
-export function writeFileAtomic(
-  files: Files,
-  op: string,
-  path: string,
-  bytes: Uint8Array,
-  options: { readonly mode?: number | undefined; readonly durable?: boolean | undefined } = {},
-): void {
+export function replaceFile(files: Files, op: string, path: string, bytes: Uint8Array): void {
   const temporary = `${path}.tmp`;
-  const fd = files.open(op, temporary, "w", options.mode ?? 0o600);
+  const fd = files.open(op, temporary, "w", 0o600);
   try {
     files.write(op, fd, bytes, 0);
-    if (options.durable !== false) files.fsync(op, fd);
   } finally {
     files.close(op, fd);
   }
   files.rename(op, temporary, path);
-  if (options.durable !== false) files.fsyncDirectory(op, dirname(path));
 }
