@@ -14,7 +14,10 @@ export interface CaptureOptions {
   readonly syncIntervalMs: number;
   /** Period of the look that catches what the file system's notifications missed. */
   readonly monitorIntervalMs: number;
-  /** Checkpoint and restart the WAL when it holds this many pages. */
+  /**
+   * Checkpoint and restart the WAL when it holds this many pages. The default is below the 1000 at which SQLite has the
+   * application checkpoint during a commit, which then waits for the disk.
+   */
   readonly checkpointPages: number;
   /** Checkpoint this long after the first capture that no checkpoint followed; 0 turns it off. */
   readonly checkpointIntervalMs: number;
@@ -29,7 +32,7 @@ export interface CaptureOptions {
 export const DEFAULT_CAPTURE: Omit<CaptureOptions, "path" | "metaDir"> = {
   syncIntervalMs: 1000,
   monitorIntervalMs: 1000,
-  checkpointPages: 1000,
+  checkpointPages: 750,
   checkpointIntervalMs: 60_000,
   truncatePages: 121_359,
   maxSyncWalBytes: 67_108_864,

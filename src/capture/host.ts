@@ -3,8 +3,6 @@
  * by itself at a slow common rhythm (the truth). While nothing is committed a look costs a few microseconds and
  * writes nothing.
  */
-import { watch, type FSWatcher } from "node:fs";
-import { basename, dirname } from "node:path";
 import { MillraceError } from "../errors.ts";
 import type { Clock, Random } from "../base/clock.ts";
 import type { Txid } from "../base/ids.ts";
@@ -14,6 +12,7 @@ import { Capture } from "./capture.ts";
 import type { CaptureEvent, CaptureOptions } from "./contract.ts";
 import { Pacer } from "./pacer.ts";
 import type { CallName, CaptureCalls } from "./protocol.ts";
+import { WriteHints } from "./write-hints.ts";
 
 export interface HostContext {
   readonly files: Files;
@@ -39,7 +38,7 @@ export class CaptureHost implements Disposable {
   readonly #context: HostContext;
   readonly #guests = new Map<string, Guest>();
   readonly #kernels = new Map<number, Kernel>();
-  readonly #watchers = new Map<string, FSWatcher>();
+  readonly #hints = new WriteHints();
   #rhythm: Disposable | undefined;
 
   constructor(context: HostContext) {
@@ -86,9 +85,9 @@ export class CaptureHost implements Disposable {
         capture.sync();
         return true;
       },
+      listen: (hint) => this.#hints.listen(options.path, hint),
     });
     this.#guests.set(key, { capture, options, pacer });
-    this.#watch(dirname(options.path));
     this.#beat();
     return { txid: capture.txid, files: capture.localFiles() };
   }
@@ -109,7 +108,6 @@ export class CaptureHost implements Disposable {
       return capture.sync();
     } finally {
       capture[Symbol.dispose]();
-      this.#unwatch();
     }
   }
 
@@ -121,50 +119,18 @@ export class CaptureHost implements Disposable {
     return kernel;
   }
 
-  /** One watch a directory. Where none is to be had, the rhythm alone finds the commits, up to a second later. */
-  #watch(directory: string): void {
-    if (this.#watchers.has(directory)) return;
-    try {
-      const watcher = watch(directory, { persistent: false }, (_event, name) =>
-        this.#noticed(directory, name),
-      );
-      watcher.on("error", () => this.#watchers.delete(directory));
-      this.#watchers.set(directory, watcher);
-    } catch {
-      // Too many watches, or the directory is not there yet: the next beat tries again.
-    }
-  }
-
-  #unwatch(): void {
-    const wanted = new Set([...this.#guests.values()].map(({ options }) => dirname(options.path)));
-    for (const [directory, watcher] of this.#watchers) {
-      if (wanted.has(directory)) continue;
-      watcher.close();
-      this.#watchers.delete(directory);
-    }
-  }
-
-  #noticed(directory: string, name: string | null): void {
-    for (const { options, pacer } of this.#guests.values()) {
-      if (dirname(options.path) !== directory) continue;
-      const base = basename(options.path);
-      if (name === null || name === base || name === `${base}-wal` || name === `${base}-journal`)
-        pacer.hint();
-    }
-  }
-
   #beat(): void {
     if (this.#rhythm !== undefined || this.#guests.size === 0) return;
     const periods = [...this.#guests.values()].map(({ options }) => options.monitorIntervalMs);
     this.#rhythm = this.#context.clock.schedule(Math.min(...periods), () => {
       this.#rhythm = undefined;
+      this.#hints.retry();
       for (const guest of this.#guests.values()) this.#look(guest);
       this.#beat();
     });
   }
 
-  #look({ capture, options, pacer }: Guest): void {
-    this.#watch(dirname(options.path));
+  #look({ capture, pacer }: Guest): void {
     pacer.look();
     try {
       capture.maintain();
@@ -182,6 +148,6 @@ export class CaptureHost implements Disposable {
       capture[Symbol.dispose]();
     }
     this.#guests.clear();
-    this.#unwatch();
+    this.#hints[Symbol.dispose]();
   }
 }

@@ -9,6 +9,7 @@ const INTERVAL_MS = 1000;
 class Subject {
   readonly clock = new ManualClock();
   readonly looks: number[] = [];
+  listeners = 0;
   readonly #start = this.clock.monotonic();
   /** What the next looks do; afterwards they find nothing. */
   readonly outcomes: (boolean | Error)[];
@@ -25,6 +26,10 @@ class Subject {
         const outcome = this.outcomes.shift() ?? false;
         if (typeof outcome === "boolean") return outcome;
         throw outcome;
+      },
+      listen: () => {
+        this.listeners += 1;
+        return { [Symbol.dispose]: () => void (this.listeners -= 1) };
       },
     });
   }
@@ -98,4 +103,34 @@ test("after a failure hints wait for the backoff", () => {
   assert.deepEqual(looks, [0]);
   clock.advance(1);
   assert.deepEqual(looks, [0, INTERVAL_MS / 2]);
+});
+
+test("while commits keep coming the clock looks and nobody listens to hints", () => {
+  const subject = new Subject(true, true, true);
+  const { clock, looks, pacer } = subject;
+  assert.equal(subject.listeners, 1, "at rest from the start");
+  pacer.hint();
+  assert.equal(subject.listeners, 0);
+  clock.advance(2 * INTERVAL_MS);
+  assert.deepEqual(looks, [0, INTERVAL_MS, 2 * INTERVAL_MS]);
+  assert.equal(subject.listeners, 0);
+  clock.advance(INTERVAL_MS);
+  assert.equal(subject.listeners, 1, "at rest after a look that found nothing");
+});
+
+test("what was written before anybody listened again is found within milliseconds", () => {
+  const { clock, looks, pacer } = new Subject(true, false, true);
+  pacer.hint();
+  clock.advance(INTERVAL_MS + 1);
+  assert.deepEqual(looks, [0, INTERVAL_MS, INTERVAL_MS + 1]);
+});
+
+test("while captures fail nobody listens, and disposing ends listening", () => {
+  const subject = new Subject(new Error("busy"));
+  subject.pacer.hint();
+  assert.equal(subject.listeners, 0);
+  subject.clock.advance(INTERVAL_MS);
+  assert.equal(subject.listeners, 1);
+  subject.pacer[Symbol.dispose]();
+  assert.equal(subject.listeners, 0);
 });

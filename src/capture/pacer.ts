@@ -2,6 +2,9 @@
  * When to capture (leading edge): at once after a pause, and not more often than the interval while
  * commits keep coming. After a failure it waits longer and longer, up to a limit.
  *
+ * While commits keep coming the clock says when to look, and no hints are listened to. They are only after a look that
+ * found nothing: a database at rest.
+ *
  * A look that finds nothing costs the next commit nothing: only captures count for the interval. A notification may
  * come before its commit can be seen, because SQLite writes the log, perhaps flushes it, and then publishes
  * the commit in shared memory, which nobody is notified of. So after a hint that led to nothing a few more looks follow.
@@ -20,7 +23,10 @@ export class Pacer implements Disposable {
   readonly #clock: Clock;
   readonly #intervalMs: number;
   readonly #run: () => boolean;
+  readonly #listen: (hint: () => void) => Disposable;
   readonly #backoff: Backoff;
+  /** Present while the database is at rest. */
+  #hints: Disposable | undefined;
   #notBefore = 0;
   #lastLook = Number.NEGATIVE_INFINITY;
   /** Looks since the last hint. */
@@ -29,19 +35,22 @@ export class Pacer implements Disposable {
 
   /**
    * `run` looks and captures what there is; it returns whether there was anything, and reports failure by throwing,
-   * after having told whoever must know.
+   * after having told whoever must know. `listen` has the hint called whenever something was written.
    */
   constructor(options: {
     readonly clock: Clock;
     readonly random: Random;
     readonly intervalMs: number;
     readonly run: () => boolean;
+    readonly listen: (hint: () => void) => Disposable;
   }) {
     this.#clock = options.clock;
     this.#intervalMs = options.intervalMs;
     this.#run = options.run;
+    this.#listen = options.listen;
     const initialMs = Math.max(MIN_BACKOFF_MS, options.intervalMs);
     this.#backoff = new Backoff({ initialMs, maxMs: MAX_BACKOFF_MS, random: options.random });
+    this.#hints = this.#listen(() => this.hint());
   }
 
   /** Something was written and may be committed now or in a moment. */
@@ -70,13 +79,28 @@ export class Pacer implements Disposable {
     try {
       const captured = this.#run();
       this.#backoff.reset();
-      if (captured) this.#notBefore = started + this.#intervalMs;
-      else this.#doubt();
+      if (captured) this.#pace(started + this.#intervalMs);
+      else this.#rest();
     } catch {
       // Reported by `run`; here it only means to wait before the next attempt.
-      this.#notBefore = this.#clock.monotonic() + this.#backoff.next();
-      this.#at(this.#notBefore);
+      this.#pace(this.#clock.monotonic() + this.#backoff.next());
     }
+  }
+
+  #pace(notBefore: number): void {
+    this.#hints?.[Symbol.dispose]();
+    this.#hints = undefined;
+    this.#notBefore = notBefore;
+    this.#at(notBefore);
+  }
+
+  #rest(): void {
+    if (this.#hints === undefined) {
+      this.#hints = this.#listen(() => this.hint());
+      // What was written before anybody listened had no hint.
+      this.#doubts = 0;
+    }
+    this.#doubt();
   }
 
   #doubt(): void {
@@ -92,6 +116,7 @@ export class Pacer implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#hints?.[Symbol.dispose]();
     this.#cancel();
   }
 }

@@ -226,6 +226,7 @@ export class WalSource implements Source {
         session: this.#session,
         clock: this.#context.clock,
         capture: () => this.#capture(),
+        pending: () => this.pending(),
         advance: () => this.#advance(),
         flush: () => this.#context.files.fsync("flush database for checkpoint", this.#file.fd),
         expectRestart: () => (this.#restartable = true),

@@ -9,7 +9,7 @@ export const DEFAULT_LOGGING: LoggingConfig = { level: "info", type: "text", std
 export const DEFAULT_DATABASE: Omit<DatabaseConfig, "path" | "metaDir" | "replica"> = {
   monitorIntervalMs: 1000,
   checkpointIntervalMs: 60_000,
-  checkpointPages: 1000,
+  checkpointPages: 750,
   truncatePages: 121_359,
   maxSyncWalBytes: 67_108_864,
   busyTimeoutMs: 1000,

@@ -34,7 +34,7 @@ describe("parseConfig()", () => {
           replica: { url: "file:///backup", syncIntervalMs: 1000 },
           monitorIntervalMs: 1000,
           checkpointIntervalMs: 60_000,
-          checkpointPages: 1000,
+          checkpointPages: 750,
           truncatePages: 121_359,
           maxSyncWalBytes: 67_108_864,
           busyTimeoutMs: 1000,
