@@ -115,10 +115,10 @@ export interface KernelAbi {
    */
   encodePages(src: number, stride: number, count: number, legacy: number, dst: number): number;
   /**
-   * Decodes consecutive frames; fills all tables, advances the register, returns the count of
-   * pages.
+   * Decodes consecutive frames; fills page numbers and frame sizes, returns the count of pages. When
+   * `hashed` also fills the other tables and advances the register.
    */
-  decodePages(src: number, size: number, dst: number, maxCount: number): number;
+  decodePages(src: number, size: number, dst: number, maxCount: number, hashed: number): number;
   /**
    * Advances the register over consecutive frames whose sizes and page CRCs are in the tables;
    * fills checksums.

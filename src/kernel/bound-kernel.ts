@@ -114,9 +114,9 @@ export class BoundKernel implements Kernel {
 
   decodePages(
     crc: CrcRegister,
-    source: { offset: number; size: number; maxCount: number },
+    source: { offset: number; size: number; maxCount: number; hashed?: boolean | undefined },
   ): DecodedRun {
-    const { offset, size, maxCount } = source;
+    const { offset, size, maxCount, hashed = true } = source;
     assert(
       offset >= 0 && size >= 0 && offset + size <= this.input.length,
       `frames at ${offset}, ${size} bytes, lie in the input area`,
@@ -124,7 +124,8 @@ export class BoundKernel implements Kernel {
     assert(maxCount >= 0 && maxCount <= this.batchPages, `${maxCount} pages fit a batch`);
     const { input, output } = this.#layout;
     this.#putCrc(crc);
-    const count = this.#abi.decodePages(input + offset, size, output, maxCount);
+    const isHashed = hashed ? 1 : 0;
+    const count = this.#abi.decodePages(input + offset, size, output, maxCount, isHashed);
     this.#getCrc(crc);
     const consumed = this.#word(RESULT_SLOT.consumed) >>> 0;
     return { count, consumed, stop: this.#word(RESULT_SLOT.stop) as DecodeStop };

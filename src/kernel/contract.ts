@@ -95,11 +95,12 @@ export interface Kernel {
   encodePages(count: number, format: PageFormat, crc: CrcRegister, place?: BatchPlace): number;
   /**
    * Decodes frames of either kind that lie in `input` to pages in `output`; advances the file's
-   * `crc`.
+   * `crc`. With `hashed: false` neither that nor `checksums` and `pageCrcs` are touched, which takes
+   * half the time.
    */
   decodePages(
     crc: CrcRegister,
-    source: { offset: number; size: number; maxCount: number },
+    source: { offset: number; size: number; maxCount: number; hashed?: boolean | undefined },
   ): DecodedRun;
   /**
    * Advances the file's `crc` over `count` frames in `input`, from offset 0, whose sizes and page

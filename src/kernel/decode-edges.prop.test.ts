@@ -241,7 +241,7 @@ function expectSameDecoding(pair: Pair, bytes: Uint8Array): number {
   const { input, output, pageSize } = pair.layout;
   pair.reset();
   pair.put(input, bytes);
-  const count = pair.call((abi) => abi.decodePages(input, bytes.length, output, 1));
+  const count = pair.call((abi) => abi.decodePages(input, bytes.length, output, 1, 1));
   pair.expectSameRows(count);
   pair.expectSame(output, count * pageSize, "pages");
   pair.expectSameSlot(RESULT_SLOT.consumed, RESULT_SLOT.stop);

@@ -198,7 +198,8 @@ test("decodePages() agrees on good and damaged frames and stays inside its outpu
       fc.boolean(),
       anyDamage,
       fc.nat(BATCH_PAGES),
-      (pages, legacy, damage, max) => {
+      fc.nat(1),
+      (pages, legacy, damage, max, hashed) => {
         const pair = pairFor(pages.pageSize);
         const { layout } = pair;
         const good = encode(pair, pages, legacy);
@@ -207,7 +208,9 @@ test("decodePages() agrees on good and damaged frames and stays inside its outpu
         pair.put(layout.input, frames.slice(0, layout.inputSize));
         const given = Math.min(frames.length, layout.inputSize);
         pair.setSlot(RESULT_SLOT.crc, pages.seed);
-        const count = pair.call((abi) => abi.decodePages(layout.input, given, layout.output, max));
+        const count = pair.call((abi) =>
+          abi.decodePages(layout.input, given, layout.output, max, hashed),
+        );
         pair.expectSameRows(count);
         pair.expectSame(layout.output, count * layout.pageSize, "pages");
         const { crc, consumed, stop } = RESULT_SLOT;

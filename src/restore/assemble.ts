@@ -46,7 +46,10 @@ export interface AssembleOptions {
   /** The plan, oldest first, at least one. */
   readonly files: readonly LtxFileInfo[];
   readonly pool: DecodePool;
-  /** The file to write, which exists and is empty; absent: pages are decoded and summed only. */
+  /**
+   * The file to write, which exists and is empty. Its pages are summed only where there is no other proof than that they
+   * are read back as they were decoded. Absent: pages are decoded and summed.
+   */
   readonly path: string | undefined;
   readonly clock: Clock;
   readonly random: Random;
@@ -64,8 +67,8 @@ export interface Assembled {
   readonly pageSize: number;
   /** Pages of the database, the lock page included. */
   readonly pages: number;
-  /** Rolling checksum of what was assembled. */
-  readonly databaseChecksum: Checksum;
+  /** Rolling checksum of what was decoded; `undefined` when it was not summed. */
+  readonly decodedChecksum: Checksum | undefined;
   /** The same as recorded in the newest file; NO_CHECKSUM when it has none. Comparing is the caller's business. */
   readonly recordedChecksum: Checksum;
   /** `file-checksums`: every file that was used has been checked whole. */
@@ -129,7 +132,9 @@ class Assembly {
     const kernel = openKernel({ pageSize, batchPages: 1 });
     const proofKernel = proof === "file-checksums" ? kernel : undefined;
     const context = { reader: this.#reader, pool, proofKernel };
-    await pool.open(pageSize, path);
+    // With a recorded checksum the file itself, read back, is what has to match it.
+    const hashed = path === undefined || proof === "file-checksums";
+    await pool.open({ pageSize, path, hashed });
     onBegin?.(commit, pageSize);
     let first = 1;
     do {
@@ -145,7 +150,7 @@ class Assembly {
     return {
       pageSize,
       pages: commit,
-      databaseChecksum: toDatabaseChecksum(this.#sum),
+      decodedChecksum: hashed ? toDatabaseChecksum(this.#sum) : undefined,
       recordedChecksum: newest.recordedChecksum,
       proof,
       zeroPages: this.#zeroPages,

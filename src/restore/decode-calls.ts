@@ -7,9 +7,16 @@ import type { PageRun } from "./page-set.ts";
 
 /** Arguments and results of every call. Byte arrays are transferred: they belong to the other side from then on. */
 export interface DecodeCalls {
-  /** Sets page size and output, in place of earlier ones; without a path nothing is written. Before `decode`. */
+  /**
+   * Sets page size and output, in place of earlier ones; without a path nothing is written. Before `decode`, which
+   * adds up checksums if `hashed`.
+   */
   open: {
-    readonly args: { readonly pageSize: number; readonly path: string | undefined };
+    readonly args: {
+      readonly pageSize: number;
+      readonly path: string | undefined;
+      readonly hashed: boolean;
+    };
     readonly result: undefined;
   };
   decode: { readonly args: FrameTask; readonly result: FrameSums };

@@ -93,20 +93,22 @@ export class FrameDecoder {
   readonly #files: Files;
   readonly #local: LocalFile;
   readonly #fd: number | undefined;
+  readonly #hashed: boolean;
   /** The kernel's checksums as pairs of words. */
   readonly #checksumWords: Uint32Array<ArrayBuffer>;
-  readonly #pageCrcWords: Uint32Array<ArrayBuffer>;
   readonly #outputWords: Uint32Array<ArrayBuffer>;
 
-  /** `fd` is borrowed; without one, pages are decoded and summed only. */
+  /** `fd` is borrowed; without one, pages are decoded only. Unless `hashed` all sums are zero. */
   constructor(options: {
     readonly pageSize: number;
     readonly files: Files;
     readonly local: LocalFile;
     readonly fd?: number | undefined;
+    readonly hashed: boolean;
   }) {
-    const { pageSize, files, local, fd } = options;
+    const { pageSize, files, local, fd, hashed } = options;
     this.#local = local;
+    this.#hashed = hashed;
     const batchPages = Math.max(
       MIN_BATCH_PAGES,
       Math.min(MAX_BATCH_PAGES, Math.floor(BATCH_BYTES / pageSize)),
@@ -115,7 +117,6 @@ export class FrameDecoder {
     this.#files = files;
     this.#fd = fd;
     this.#checksumWords = wordsOf(this.#kernel.checksums);
-    this.#pageCrcWords = wordsOf(this.#kernel.pageCrcs);
     const { output } = this.#kernel;
     this.#outputWords = new Uint32Array(output.buffer, output.byteOffset, output.length >>> 2);
   }
@@ -132,6 +133,7 @@ export class FrameDecoder {
         offset: 0,
         size: packed.sizeBytes,
         maxCount: packed.count,
+        hashed: this.#hashed,
       });
       let at = 0;
       for (let i = 0; i < packed.count; i += 1) {
@@ -241,7 +243,7 @@ export class FrameDecoder {
     for (let i = 0; i < count; i += 1) {
       const use = task.uses[start + i];
       if (use === FRAME_USE.take) {
-        this.#addChecksum(sum, i);
+        if (this.#hashed) this.#addChecksum(sum, i);
         pages += 1;
       }
       const isNeighbour = i > first && pgnos[i] === (pgnos[i - 1] ?? 0) + 1;
@@ -268,8 +270,6 @@ export class FrameDecoder {
 
   /** Whether page `i` of the batch is zeros, which a new file has without being written. */
   #isZero(i: number): boolean {
-    // The bare CRC of zeros is zero, which is cheap to see; the bytes decide.
-    if (this.#pageCrcWords[2 * i] !== 0 || this.#pageCrcWords[2 * i + 1] !== 0) return false;
     const words = this.#kernel.pageSize / 4;
     const end = (i + 1) * words;
     for (let k = i * words; k < end; k += 1) if (this.#outputWords[k] !== 0) return false;

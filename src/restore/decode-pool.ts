@@ -106,9 +106,9 @@ export class DecodePool implements AsyncDisposable {
     this.#threads = Array.from({ length: parallelism }, () => new DecodeThread());
   }
 
-  /** Sets the page size and the output file, which must exist; `undefined` decodes and sums only. */
-  async open(pageSize: number, path: string | undefined): Promise<void> {
-    await Promise.all(this.#threads.map((thread) => thread.call("open", { pageSize, path })));
+  /** Sets the page size and the output file, which must exist; without one `decode` only decodes, and sums if `hashed`. */
+  async open(output: DecodeCalls["open"]["args"]): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.call("open", output)));
   }
 
   /** Takes over `task.source` when that is bytes. */

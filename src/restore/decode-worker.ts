@@ -12,7 +12,9 @@ const REPLY_FRAMES = 512;
 
 const port = defined(parentPort, "the parent port of a thread of a restore");
 const local = new LocalFile(nodeFiles);
-let output: { readonly pageSize: number; readonly fd: number | undefined } | undefined;
+let output:
+  | { readonly pageSize: number; readonly fd: number | undefined; readonly hashed: boolean }
+  | undefined;
 /** Made by the first task: a thread that only reads and flushes needs none. */
 let decoder: FrameDecoder | undefined;
 
@@ -25,10 +27,10 @@ function answer(request: DecodeRequest): DecodeCalls[DecodeMethod]["result"] {
   return undefined;
 }
 
-function open({ pageSize, path }: DecodeCalls["open"]["args"]): void {
+function open({ pageSize, path, hashed }: DecodeCalls["open"]["args"]): void {
   if (output?.fd !== undefined) nodeFiles.close("restore output close", output.fd);
   const fd = path === undefined ? undefined : nodeFiles.open("restore output open", path, "r+");
-  output = { pageSize, fd };
+  output = { pageSize, fd, hashed };
   decoder = undefined;
 }
 

@@ -7,18 +7,20 @@ import fc from "fast-check";
 import { formatTxid, toChecksum, toTxid, type Txid } from "../base/ids.ts";
 import { isMillraceError, MillraceError } from "../errors.ts";
 import { systemClock } from "../platform/clock.ts";
+import { nodeFiles } from "../platform/files.ts";
 import { INDEX_TAIL_SIZE, locatePageIndex } from "../ltx/page-index.ts";
 import { openFileStore } from "../storage/backends/file/file.ts";
 import { openMemoryStore } from "../storage/backends/memory/memory.ts";
 import type { ObjectStore } from "../storage/contract.ts";
 import { LtxStore, type LtxFileInfo } from "../storage/ltx-store.ts";
 import { ReplicaLine, samplePage, type ReplicaLineOptions } from "../testing/replica-line.ts";
-import { assemble, type Assembled } from "./assemble.ts";
+import { assemble } from "./assemble.ts";
 import { DecodePool } from "./decode-pool.ts";
 import type { DeferLimits } from "./deferred-work.ts";
 import { planRestore } from "./listing.ts";
 import { WHOLE_FILE_BYTES } from "./plan-file.ts";
-import { assembleProven } from "./prove.ts";
+import { assembleProven, type Proven } from "./prove.ts";
+import { readBack } from "./read-back.ts";
 
 let dir = "";
 let pool = new DecodePool(1);
@@ -49,8 +51,8 @@ function pages(line: ReplicaLine, pgnos: readonly number[], seed: number): Map<n
   return new Map(pgnos.map((pgno) => [pgno, samplePage(line.pageSize, seed * 1000 + pgno)]));
 }
 
-interface Proven {
-  readonly assembled: Assembled;
+interface Restored {
+  readonly assembled: Proven;
   readonly bytes: Uint8Array;
 }
 
@@ -62,7 +64,7 @@ async function prove(
     readonly spanPages?: number;
     readonly deferLimits?: DeferLimits;
   } = {},
-): Promise<Proven> {
+): Promise<Restored> {
   const path = join(dir, "out.db");
   writeFileSync(path, "");
   const { files } = await planRestore(
@@ -75,6 +77,7 @@ async function prove(
     files,
     pool,
     path,
+    readBack: (whole) => readBack(whole, { pool, files: nodeFiles, path, signal: undefined }),
     clock: systemClock,
     random,
     spanPages,
@@ -315,7 +318,7 @@ test("assemble() without a path proves the same", async () => {
     onBegin: (total, pageSize) => seen.push(total, pageSize),
     onPages: (count) => seen.push(count),
   });
-  assert.equal(assembled.databaseChecksum, assembled.recordedChecksum);
+  assert.equal(assembled.decodedChecksum, assembled.recordedChecksum);
   assert.deepEqual(seen.slice(0, 2), [7, 512]);
   assert.equal(
     seen.slice(2).reduce((a, b) => a + b, 0),

@@ -2,7 +2,8 @@
  * Assembling with proof: what comes out is the database that was captured, or an error that names the file
  * to blame. With an output path this is the heart of a restore, without one of a verification.
  */
-import { formatChecksum, NO_CHECKSUM } from "../base/ids.ts";
+import { assert } from "../base/assert.ts";
+import { formatChecksum, NO_CHECKSUM, parseChecksum, type Checksum } from "../base/ids.ts";
 import { isMillraceError, MillraceError } from "../errors.ts";
 import { openKernel } from "../kernel/kernel.ts";
 import type { LtxFileInfo } from "../storage/ltx-store.ts";
@@ -16,8 +17,15 @@ import { RangeReader } from "./range-reader.ts";
 import { scanFile } from "./scan-file.ts";
 
 export interface ProveOptions extends AssembleOptions {
+  /** With a path: resolves to the checksum of what is read back from it. */
+  readonly readBack: ((assembled: Assembled) => Promise<Checksum>) | undefined;
   /** Called when something did not add up and every file is about to be checked. */
   readonly onDiagnose?: (() => void) | undefined;
+}
+
+/** An assembled database and its rolling checksum. */
+export interface Proven extends Assembled {
+  readonly databaseChecksum: Checksum;
 }
 
 /** A file of the plan and what is wrong with it. */
@@ -31,31 +39,32 @@ const NAMED_FILES_MAX = 20;
 
 /**
  * Assembles and proves. Throws `ltx/*` when a file is damaged, naming level, name, offset and reason;
- * `restore/unproven` when every file is sound but together they do not give the recorded checksum; and
- * whatever `assemble` throws.
+ * `restore/unproven` when every file is sound but together they do not give the recorded checksum, or the
+ * output does not keep what was written; and whatever `assemble` and `readBack` throw.
  */
-export async function assembleProven(options: ProveOptions): Promise<Assembled> {
+export async function assembleProven(options: ProveOptions): Promise<Proven> {
   try {
-    const assembled = await assemble(options);
-    requireProof(assembled);
-    return assembled;
+    return await prove(options, await assemble(options));
   } catch (error) {
     if (!isDamage(error)) throw error;
     options.onDiagnose?.();
-    const damaged = await findDamage(options).catch((other: unknown) => {
-      options.signal?.throwIfAborted();
-      // The files cannot be read again: what was seen first is the better report.
-      if (isMillraceError(other)) return [];
-      throw other;
-    });
-    const [first] = damaged;
-    throw first === undefined ? error : blame(first, damaged, error);
+    throw await diagnose(options, error);
   }
 }
 
-function requireProof(assembled: Assembled): void {
-  const { recordedChecksum, databaseChecksum, zeroPages, firstZeroPgno } = assembled;
-  if (recordedChecksum === databaseChecksum) return;
+async function prove(options: ProveOptions, assembled: Assembled): Promise<Proven> {
+  const { decodedChecksum } = assembled;
+  if (decodedChecksum !== undefined) requireProof(assembled, decodedChecksum);
+  const databaseChecksum = (await options.readBack?.(assembled)) ?? decodedChecksum;
+  assert(databaseChecksum !== undefined, "an output is read back, or its pages were summed");
+  if (decodedChecksum === undefined) requireProof(assembled, databaseChecksum);
+  else if (databaseChecksum !== decodedChecksum) throw unkept(databaseChecksum, decodedChecksum);
+  return { ...assembled, databaseChecksum };
+}
+
+function requireProof(assembled: Assembled, found: Checksum): void {
+  const { recordedChecksum, zeroPages, firstZeroPgno } = assembled;
+  if (recordedChecksum === found) return;
   if (recordedChecksum === NO_CHECKSUM) {
     if (zeroPages === 0) return;
     // SQLite writes every page by which a database grows; only a checksum can say that these are zeros indeed.
@@ -69,15 +78,45 @@ function requireProof(assembled: Assembled): void {
       },
     );
   }
-  const sums = `${formatChecksum(databaseChecksum)}, recorded at capture was ${formatChecksum(recordedChecksum)}`;
+  const sums = `${formatChecksum(found)}, recorded at capture was ${formatChecksum(recordedChecksum)}`;
   throw new MillraceError("restore/unproven", `prove the database: its checksum is ${sums}`, {
     op: OP,
-    details: {
-      computed: formatChecksum(databaseChecksum),
-      recorded: formatChecksum(recordedChecksum),
-    },
+    details: { computed: formatChecksum(found), recorded: formatChecksum(recordedChecksum) },
     hint: "no file is damaged, so files of different lineages are mixed or changes are missing: restore another TXID",
   });
+}
+
+function unkept(found: Checksum, wanted: Checksum): MillraceError {
+  const sums = `${formatChecksum(found)}, wanted ${formatChecksum(wanted)}`;
+  return new MillraceError("restore/unproven", `read the output back: its checksum is ${sums}`, {
+    op: "restore read back",
+    details: { written: formatChecksum(found), wanted: formatChecksum(wanted) },
+    hint: "the output was left as it was; the disk or file system does not keep what is written to it",
+  });
+}
+
+/** The best report of what `error` was the first sign of. */
+async function diagnose(options: ProveOptions, error: MillraceError): Promise<MillraceError> {
+  try {
+    const damaged = await findDamage(options);
+    const [first] = damaged;
+    if (first !== undefined) return blame(first, damaged, error);
+    if (options.readBack === undefined || error.code !== "restore/unproven") return error;
+    return await blameOutput(options, error);
+  } catch (other) {
+    options.signal?.throwIfAborted();
+    // The files cannot be read again: what was seen first is the better report.
+    if (isMillraceError(other)) return error;
+    throw other;
+  }
+}
+
+/** When the same files without an output give the recorded checksum, the output is to blame. */
+async function blameOutput(options: ProveOptions, error: MillraceError): Promise<MillraceError> {
+  const { decodedChecksum, recordedChecksum } = await assemble({ ...options, path: undefined });
+  const { computed } = error.details;
+  if (decodedChecksum !== recordedChecksum || typeof computed !== "string") return error;
+  return unkept(parseChecksum(computed) ?? NO_CHECKSUM, recordedChecksum);
 }
 
 /** Errors that a damaged file can cause. */
@@ -133,7 +172,7 @@ export async function findDamage(
 async function checkFile(reader: RangeReader, pool: DecodePool, info: LtxFileInfo): Promise<void> {
   const file = await openPlanFile(reader, info);
   const { pageSize } = file.header;
-  await pool.open(pageSize, undefined);
+  await pool.open({ pageSize, path: undefined, hashed: true });
   const jobs = new BoundedJobs(JOB_LIMITS, () => {});
   const proofKernel = openKernel({ pageSize, batchPages: 1 });
   try {

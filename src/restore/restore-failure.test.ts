@@ -50,7 +50,9 @@ interface Scene {
 }
 
 /** A replica behind a fault store, and a directory with a database of its own and what belongs to it. */
-async function newScene(options: { readonly old?: boolean } = {}): Promise<Scene> {
+async function newScene(
+  options: { readonly old?: boolean; readonly checksums?: "tag" | "none" } = {},
+): Promise<Scene> {
   count += 1;
   const directory = join(root, String(count));
   mkdirSync(directory);
@@ -59,7 +61,8 @@ async function newScene(options: { readonly old?: boolean } = {}): Promise<Scene
     for (const name of OLD_NAMES) writeFileSync(join(directory, name), `old ${name}`);
   }
   const faults = new FaultStore(openMemoryStore({ clock: systemClock }), { clock: hasty });
-  const line = new ReplicaLine({ store: new LtxStore(faults) });
+  const { checksums = "tag" } = options;
+  const line = new ReplicaLine({ store: new LtxStore(faults), checksums });
   const page = (pgno: number, seed: number): [number, Uint8Array] => [
     pgno,
     samplePage(512, seed + pgno),
@@ -352,8 +355,12 @@ test("restoreDatabase() explains a full disk and leaves everything as it was", a
 });
 
 test("restoreDatabase() reads back what it wrote and refuses a file that differs", async () => {
-  for (const spoil of ["change", "cut"] as const) {
-    const { line, output } = await newScene({ old: true });
+  for (const [spoil, checksums] of [
+    ["change", "tag"],
+    ["change", "none"],
+    ["cut", "tag"],
+  ] as const) {
+    const { line, output } = await newScene({ old: true, checksums });
     const directory = join(output, "..");
     const error = await failure({
       store: line.store,
@@ -368,6 +375,8 @@ test("restoreDatabase() reads back what it wrote and refuses a file that differs
       },
     });
     assert.ok(isMillraceError(error, "restore/unproven"), String(error));
+    // The replica is sound: it is not the one to blame.
+    if (spoil === "change") assert.match(error.hint ?? "", /does not keep what is written/);
     assertUntouched(output, true);
   }
 });

@@ -5,19 +5,20 @@
  */
 import type { Clock, Random } from "../base/clock.ts";
 import { SILENT, type Logger } from "../base/logger.ts";
-import { formatChecksum, type Checksum, type Txid } from "../base/ids.ts";
+import type { Checksum, Txid } from "../base/ids.ts";
 import { isMillraceError, MillraceError } from "../errors.ts";
 import { systemClock, systemRandom } from "../platform/clock.ts";
 import { nodeFiles, type Files } from "../platform/files.ts";
 import type { LtxStore } from "../storage/ltx-store.ts";
-import { toDatabaseChecksum, type Assembled, type RestoreProof } from "./assemble.ts";
+import type { RestoreProof } from "./assemble.ts";
 import { DecodePool, DEFAULT_PARALLELISM, MAX_PARALLELISM } from "./decode-pool.ts";
 import { requireIntegrity, type IntegrityCheck } from "./integrity.ts";
 import { planRestore } from "./listing.ts";
 import { Output } from "./output.ts";
 import type { RestorePlan, RestoreTarget } from "./plan.ts";
 import { ProgressMeter, type RestoreProgress } from "./progress.ts";
-import { assembleProven } from "./prove.ts";
+import { assembleProven, type Proven } from "./prove.ts";
+import { extendOutput, readBack } from "./read-back.ts";
 
 export interface RestoreOptions {
   /** The replica; stays open. */
@@ -118,7 +119,7 @@ interface FillContext {
 async function fill(
   options: RestoreOptions,
   context: FillContext,
-): Promise<{ plan: RestorePlan; assembled: Assembled }> {
+): Promise<{ plan: RestorePlan; assembled: Proven }> {
   const { output, files, meter, clock, random, parallelism } = context;
   const { store, target, signal, integrityCheck = "none", logger = SILENT } = options;
   await using pool = new DecodePool(parallelism);
@@ -133,6 +134,10 @@ async function fill(
         files: plan.files,
         pool,
         path,
+        readBack: (whole) => {
+          meter.enter("sync");
+          return readBack(whole, { pool, files, path, signal });
+        },
         clock,
         random,
         signal,
@@ -146,10 +151,7 @@ async function fill(
             delayMs: Math.round(delayMs),
           }),
       });
-      setSize(files, path, assembled.pages * assembled.pageSize);
-      meter.enter("sync");
-      // While the disk takes the pages, they are read back: what is proven is the file, not what was meant for it.
-      await Promise.all([pool.sync(), requireWritten(pool, assembled, { output, signal })]);
+      await extendOutput(assembled, { pool, files, path, signal });
       signal?.throwIfAborted();
       if (integrityCheck !== "none") {
         meter.enter("check");
@@ -163,38 +165,6 @@ async function fill(
         error: error.message,
       });
     }
-  }
-}
-
-async function requireWritten(
-  pool: DecodePool,
-  assembled: Assembled,
-  options: { readonly output: Output; readonly signal: AbortSignal | undefined },
-): Promise<void> {
-  const { pages, pageSize, databaseChecksum } = assembled;
-  const { output, signal } = options;
-  const written = toDatabaseChecksum(await pool.sumOutput(pages, { pageSize, signal }));
-  if (written === databaseChecksum) return;
-  const sums = `${formatChecksum(written)}, wanted ${formatChecksum(databaseChecksum)}`;
-  throw new MillraceError(
-    "restore/unproven",
-    `read back "${output.path}": its checksum is ${sums}`,
-    {
-      op: "restore read back",
-      details: { path: output.path, written: formatChecksum(written) },
-      hint: "the output was left as it was; the disk or file system does not keep what is written to it",
-    },
-  );
-}
-
-/** Zero pages at the end were not written: the file gets its full length. */
-function setSize(files: Files, path: string, sizeBytes: number): void {
-  const op = "restore output size";
-  const fd = files.open(op, path, "r+");
-  try {
-    if (files.fstat(op, fd).sizeBytes !== sizeBytes) files.truncate(op, fd, sizeBytes);
-  } finally {
-    files.close(op, fd);
   }
 }
 

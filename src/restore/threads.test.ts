@@ -58,7 +58,7 @@ test("BoundedJobs reports the first failure at once and to everybody who comes l
 
 test("FrameDecoder says what is wrong with a frame, and where", () => {
   using local = new LocalFile(nodeFiles);
-  const decoder = new FrameDecoder({ pageSize: 512, files: nodeFiles, local });
+  const decoder = new FrameDecoder({ pageSize: 512, files: nodeFiles, local, hashed: true });
   // A page of 512 bytes 0xab as a block frame.
   const block = [0x1f, 0xab, 0x01, 0x00, 0xff, 0xda, 0x00, 0x02, 0x00, 0x00, 0x02, 0x00];
   const payload = [...block, 0xb0, ...Array<number>(11).fill(0xab)];

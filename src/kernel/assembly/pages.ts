@@ -226,12 +226,18 @@ function loadLegacyPayload(frame: usize, end: usize, dst: usize): usize {
 }
 
 /**
- * Decodes at most `maxCount` frames from [src, src + size) to consecutive pages at `dst`. Advances
- * the file's register and fills page numbers, frame sizes, page CRCs and page checksums. Returns
- * how many pages were decoded; how far it got and why it stopped are in the result slot. A page
- * that failed may have overwritten its place in the output.
+ * Decodes at most `maxCount` frames from [src, src + size) to consecutive pages at `dst`. Fills page
+ * numbers and frame sizes and, when `hashed`, page CRCs and page checksums, and advances the
+ * file's register. Returns how many pages were decoded; how far it got and why it stopped are in
+ * the result slot. A page that failed may have overwritten its place in the output.
  */
-export function decodePages(src: usize, size: usize, dst: usize, maxCount: u32): u32 {
+export function decodePages(
+  src: usize,
+  size: usize,
+  dst: usize,
+  maxCount: u32,
+  hashed: bool,
+): u32 {
   let register = load<u64>(RESULT_CRC);
   const end = src + size;
   let frame = src;
@@ -257,10 +263,14 @@ export function decodePages(src: usize, size: usize, dst: usize, maxCount: u32):
         ? loadBlockPayload(frame, end, dst)
         : loadLegacyPayload(frame, end, dst);
     if (next == 0) break;
-    const pageCrc = update(0, dst, pageSize);
-    register = hashFrame(register, frame, flags, pageCrc);
     store<u32>(pgnos + (<usize>count << 2), pgno);
-    storeRow(count, pgno, next - frame, pageCrc);
+    if (hashed) {
+      const pageCrc = update(0, dst, pageSize);
+      register = hashFrame(register, frame, flags, pageCrc);
+      storeRow(count, pgno, next - frame, pageCrc);
+    } else {
+      store<u32>(words + (<usize>count << 2), <u32>(next - frame));
+    }
     frame = next;
     dst += pageSize;
     count++;

@@ -56,7 +56,7 @@ export class TwinPages {
     return frame - dst;
   }
 
-  decode(src: number, size: number, dst: number, maxCount: number): number {
+  decode(src: number, size: number, dst: number, maxCount: number, hashed: boolean): number {
     const register = this.#memory.loadRegister();
     const end = src + size;
     let frame = src;
@@ -70,10 +70,14 @@ export class TwinPages {
         break;
       }
       const pgno = this.#memory.view.getUint32(frame);
-      const pageCrc = this.#pageCrc(page);
-      this.#hashFrame(register, frame, pageCrc);
       this.#memory.setU32(this.#layout.pgnos + 4 * count, pgno);
-      this.#storeRow(count, pgno, loaded.next - frame, pageCrc);
+      if (hashed) {
+        const pageCrc = this.#pageCrc(page);
+        this.#hashFrame(register, frame, pageCrc);
+        this.#storeRow(count, pgno, loaded.next - frame, pageCrc);
+      } else {
+        this.#memory.setU32(this.#layout.words + 4 * count, loaded.next - frame);
+      }
       frame = loaded.next;
       count += 1;
     }

@@ -38,7 +38,8 @@ export function createTwin(buffer: ArrayBuffer, layout: KernelLayout, slot: numb
     xxh32: (at, size) => xxh32(memory, at, size),
     encodePages: (src, stride, count, legacy, dst) =>
       pages.encode(src, stride, count, legacy !== 0, dst),
-    decodePages: (src, size, dst, maxCount) => pages.decode(src, size, dst, maxCount),
+    decodePages: (src, size, dst, maxCount, hashed) =>
+      pages.decode(src, size, dst, maxCount, hashed !== 0),
     hashFrames: (src, count) => pages.hashFrames(src, count),
   };
 }
