@@ -1,10 +1,13 @@
 /**
  * `restore`: from the file store to a new file, proven by the database checksum, in turns with `cp` of as many bytes
- * and with a real Litestream. Every run is a process of its own, measured from outside, start-up included.
+ * and with a real Litestream. Every run is a process of its own, measured from outside, start-up included; ours is the
+ * command as it is published, compiled.
  */
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { sampleDatabase } from "../lib/data.ts";
 import type { BenchOptions } from "../lib/options.ts";
@@ -14,7 +17,9 @@ import { databaseChecksum } from "./checksum.ts";
 import { sampleReplica, type Replica, type Shape } from "./replica.ts";
 
 const PAGE_SIZE = 4096;
-const PROCESS = fileURLToPath(new URL("./restore-process.ts", import.meta.url));
+const SETTLE_MS = 1500;
+const BUILD = fileURLToPath(new URL("../../tools/build.ts", import.meta.url));
+const COMMAND = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const FULL_SHAPES: readonly Shape[] = [
   { files: 0, pages: 0 },
   { files: 30, pages: 2000 },
@@ -26,10 +31,11 @@ const QUICK_SHAPES: readonly Shape[] = [
   { files: 200, pages: 20 },
 ];
 
-export interface RestoreReport {
+/** What of the command's JSON is used. */
+interface RestoreReport {
   readonly proof: string;
-  readonly databaseChecksum: string;
-  readonly durationMs: number;
+  readonly database_checksum: string;
+  readonly duration_ms: number;
 }
 
 /** One way to get the database's bytes into a new file. */
@@ -41,6 +47,7 @@ interface Contender {
 }
 
 export async function benchRestore(options: BenchOptions, report: Report): Promise<void> {
+  execFileSync(process.execPath, [BUILD], { stdio: ["ignore", "ignore", "inherit"] });
   const megabytes = options.quick ? 100 : 1080;
   const sample = sampleDatabase(megabytes);
   for (const shape of options.quick ? QUICK_SHAPES : FULL_SHAPES) {
@@ -76,7 +83,7 @@ async function restoreShape(
 function contendersOf(options: BenchOptions, sample: string, replica: Replica): Contender[] {
   const proven = (_output: string, figures: RunFigures): void => {
     const found = JSON.parse(figures.stdout) as RestoreReport;
-    const isRight = BigInt(found.databaseChecksum) === replica.databaseChecksum;
+    const isRight = BigInt(`0x${found.database_checksum}`) === replica.databaseChecksum;
     if (found.proof !== "database-checksum" || !isRight)
       throw new Error(`restored another database: ${figures.stdout}`);
   };
@@ -89,7 +96,15 @@ function contendersOf(options: BenchOptions, sample: string, replica: Replica): 
     { name: "cp", line: (output) => ["cp", sample, output], check: () => {} },
     {
       name: "Millrace",
-      line: (output) => [process.execPath, PROCESS, replica.root, output],
+      line: (output) => [
+        process.execPath,
+        COMMAND,
+        "restore",
+        "-json",
+        "-o",
+        output,
+        `file://${replica.root}`,
+      ],
       check: proven,
     },
     {
@@ -122,7 +137,14 @@ async function once({ line, check }: Contender): Promise<RunFigures> {
     return figures;
   } finally {
     rmSync(directory, { recursive: true });
+    await settle();
   }
+}
+
+/** Lets the file system finish with what was removed: its blocks are discarded while the next run would write. */
+async function settle(): Promise<void> {
+  execFileSync("sync");
+  await sleep(SETTLE_MS);
 }
 
 function rows(report: Report, mb: number, results: ReadonlyMap<string, RunFigures[]>): void {
@@ -130,7 +152,7 @@ function rows(report: Report, mb: number, results: ReadonlyMap<string, RunFigure
     (results.get(name) ?? []).map(({ wallMs }) => mb / (wallMs / 1000));
   const ours = rates("Millrace");
   const inside = (results.get("Millrace") ?? []).map(
-    ({ stdout }) => mb / ((JSON.parse(stdout) as RestoreReport).durationMs / 1000),
+    ({ stdout }) => mb / ((JSON.parse(stdout) as RestoreReport).duration_ms / 1000),
   );
   report.measure("Millrace, whole process", {
     unit: "MB/s",

@@ -14,7 +14,8 @@ export const databases: Command = {
     const [extra] = args.positionals;
     if (extra !== undefined)
       throw usage("databases", `unexpected argument "${extra}"`, "it takes none");
-    const rows = loadConfig(args, terminal).databases.map(({ path, replica }) => ({
+    const { databases } = await loadConfig(args, terminal);
+    const rows = databases.map(({ path, replica }) => ({
       path,
       replica: parseReplicaUrl(replica.url).scheme,
       url: redactUrl(replica.url),

@@ -22,7 +22,7 @@ export const ltx: Command = {
   examples: ["millrace ltx -level all file:///backup/shop"],
   run: async (args, terminal) => {
     const levels = parseLevels(args.text("level") ?? "0");
-    const { url } = resolveReplica("ltx", args, terminal);
+    const { url } = await resolveReplica("ltx", args, terminal);
     using signals = new SignalAbort();
     await using store = await openReplica(url);
     const files: LtxFileInfo[] = [];

@@ -17,12 +17,12 @@ export function isUrl(text: string): boolean {
   return URL_FORM.test(text) && !/^sqlite3?:/.test(text);
 }
 
-/** Throws `usage/invalid` for too few or too many arguments, `config/invalid` for a database nobody configured. */
-export function resolveReplica(
+/** Rejects with `usage/invalid` for too few or too many arguments, `config/invalid` for a database nobody configured. */
+export async function resolveReplica(
   command: string,
   args: Arguments,
   terminal: Terminal,
-): ReplicaArgument {
+): Promise<ReplicaArgument> {
   const [argument, ...more] = args.positionals;
   if (argument === undefined) {
     throw usage(
@@ -41,7 +41,7 @@ export function resolveReplica(
     );
   }
   const path = expandPath(argument, terminal);
-  const config = findConfig(args, terminal);
+  const config = await findConfig(args, terminal);
   const database = config?.databases.find((candidate) => candidate.path === path);
   if (database !== undefined) return { url: database.replica.url, path };
   const where =

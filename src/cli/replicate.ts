@@ -53,7 +53,9 @@ export const replicate: Command = {
   ],
   run: async (args, terminal) => {
     const isPositional = args.positionals.length > 0;
-    const config = isPositional ? positionalConfig(args, terminal) : loadConfig(args, terminal);
+    const config = isPositional
+      ? positionalConfig(args, terminal)
+      : await loadConfig(args, terminal);
     const exec = args.text("exec") ?? config.exec;
     if (exec !== undefined) splitWords(exec);
     if (exec !== undefined && args.flag("once"))

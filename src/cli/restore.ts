@@ -69,7 +69,7 @@ export const restore: Command = {
     "millrace restore -force -integrity-check full /var/lib/shop/shop.db",
   ],
   run: async (args, terminal) => {
-    const request = parseRequest(args, terminal);
+    const request = await parseRequest(args, terminal);
     const { output, json } = request;
     if (args.flag("if-db-not-exists") && nodeFiles.stat("find output", output) !== undefined) {
       return tell(terminal, json, `"${output}" exists: nothing to do`, {
@@ -110,7 +110,7 @@ interface Request {
   readonly json: boolean;
 }
 
-function parseRequest(args: Arguments, terminal: Terminal): Request {
+async function parseRequest(args: Arguments, terminal: Terminal): Promise<Request> {
   if (args.flag("f")) {
     throw new MillraceError("restore/unsupported", "restore: -f (follow) is not in this version", {
       op: NAME,
@@ -122,7 +122,7 @@ function parseRequest(args: Arguments, terminal: Terminal): Request {
   const target = parseTarget(args);
   const integrityCheck = parseCheck(args.text("integrity-check") ?? "none");
   const parallelism = parseParallelism(args.text("parallelism"));
-  const { url, path } = resolveReplica(NAME, args, terminal);
+  const { url, path } = await resolveReplica(NAME, args, terminal);
   parseReplicaUrl(url);
   const out = args.text("o");
   if (out === undefined && path === undefined) {

@@ -20,7 +20,8 @@ export const status: Command = {
   flags: CONFIG_FLAGS,
   run: async (args, terminal) => {
     const nowMs = systemClock.now();
-    const inspections = chosen(args, terminal).map((database) =>
+    const databases = await chosen(args, terminal);
+    const inspections = databases.map((database) =>
       inspectDatabase({ files: nodeFiles, clock: systemClock }, database),
     );
     if (args.flag("json")) {
@@ -50,15 +51,14 @@ interface Chosen {
 }
 
 /** The database named, or all of the configuration. */
-function chosen(args: Arguments, terminal: Terminal): readonly Chosen[] {
+async function chosen(args: Arguments, terminal: Terminal): Promise<readonly Chosen[]> {
   const [argument, ...more] = args.positionals;
   if (more.length > 0)
     throw usage("status", `too many arguments: "${more[0]}"`, "name one database");
-  if (argument === undefined) return loadConfig(args, terminal).databases;
+  if (argument === undefined) return (await loadConfig(args, terminal)).databases;
   const path = expandPath(argument, terminal);
-  const configured = findConfig(args, terminal)?.databases.find(
-    (database) => database.path === path,
-  );
+  const config = await findConfig(args, terminal);
+  const configured = config?.databases.find((database) => database.path === path);
   return [configured ?? { path }];
 }
 

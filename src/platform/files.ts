@@ -51,6 +51,8 @@ export interface Files {
   list(op: string, path: string): string[];
   fsyncDirectory(op: string, path: string): void;
   readFile(op: string, path: string): Uint8Array | undefined;
+  /** Bytes that may still be written to the file system of `path`. */
+  freeBytes(op: string, path: string): number;
 }
 
 function attempt<T>(op: string, path: string, run: () => T): T {
@@ -151,6 +153,11 @@ export const nodeFiles: Files = {
       }
     });
   },
+  freeBytes: (op, path) =>
+    attempt(op, path, () => {
+      const { bavail, bsize } = fs.statfsSync(path);
+      return bavail * bsize;
+    }),
   readFile(op, path) {
     try {
       return attempt(op, path, () => fs.readFileSync(path));

@@ -2,12 +2,13 @@
  * The files of a plan to one database: every page from the newest file that holds it, many at once.
  *
  * Files are looked at from the newest to the oldest. The first file that holds a page has its newest version,
- * so one bit a page is all that has to be remembered; frames are decoded by the threads as soon as they are
- * known to be wanted, in any order, each to its own place. When nothing is missing any more, older files are
- * not opened. That also ends at a change of the page size: its first file holds every page.
+ * so one bit a page is all that has to be remembered; frames are decoded by the threads in any order, each to its own
+ * place. What is wanted of the files newer than the snapshot is kept aside, to be written along with the snapshot's
+ * pages. When nothing is missing any more, older files are not opened. That also ends at a change of the page size: its
+ * first file holds every page.
  *
- * Memory: the page set (32 MB for 2^28 pages; larger databases are done in spans), the files opened ahead,
- * and the pieces in flight. None grows with the database.
+ * Memory: the page set (32 MB for 2^28 pages; larger databases are done in spans), the files opened ahead, what is
+ * remembered of kept pages, and the pieces in flight. None grows with the database.
  */
 import { defined } from "../base/assert.ts";
 import type { Clock, Random } from "../base/clock.ts";
@@ -15,14 +16,16 @@ import { NO_CHECKSUM, toChecksum, type Checksum, type Pgno } from "../base/ids.t
 import { MillraceError } from "../errors.ts";
 import { openKernel, xorCrc, type CrcRegister, type Kernel } from "../kernel/kernel.ts";
 import { CHECKSUM_FLAG } from "../ltx/constants.ts";
-import { isSnapshot, lockPgno } from "../ltx/header.ts";
+import { isSnapshot, lockPgno, type LtxHeader } from "../ltx/header.ts";
+import type { Files } from "../platform/files.ts";
 import type { LtxFileInfo, LtxStore } from "../storage/ltx-store.ts";
 import { BoundedJobs, type JobLimits } from "./bounded-jobs.ts";
-import { FRAME_USE, type FrameUse } from "./decode-frames.ts";
+import { FRAME_USE, type FrameSums } from "./decode-frames.ts";
 import type { DecodePool } from "./decode-pool.ts";
-import { DEFER_LIMITS, DeferredWork, type DeferLimits } from "./deferred-work.ts";
 import { LocalReader } from "./local-reader.ts";
 import { PageSet } from "./page-set.ts";
+import { NO_PATCHES, PATCH_LIMITS, Patches, type PatchLimits } from "./patches.ts";
+import { piecesOf } from "./pieces.ts";
 import { openPlanFile, WHOLE_FILE_BYTES, type PlanFile } from "./plan-file.ts";
 import { RangeReader, type RangeReaderOptions } from "./range-reader.ts";
 import { scanFile, type PieceWork, type ScanContext } from "./scan-file.ts";
@@ -50,16 +53,17 @@ export interface AssembleOptions {
    * The file to write, which exists and is empty. Its pages are summed only where there is no other proof than that they
    * are read back as they were decoded. Absent: pages are decoded and summed.
    */
-  readonly path: string | undefined;
+  readonly output: { readonly path: string; readonly files: Files } | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly signal?: AbortSignal | undefined;
   /** For tests: pages done at once. */
   readonly spanPages?: number | undefined;
-  /** For tests: what may wait. */
-  readonly deferLimits?: DeferLimits | undefined;
+  /** For tests: what may be kept aside. */
+  readonly patchLimits?: PatchLimits | undefined;
   readonly onBegin?: ((pagesTotal: number, pageSize: number) => void) | undefined;
-  readonly onPages?: ((pages: number) => void) | undefined;
+  /** Hears of pages that were decoded and written, and their bytes. */
+  readonly onPages?: ((pages: number, bytes: number) => void) | undefined;
   readonly onRetry?: RangeReaderOptions["onRetry"];
 }
 
@@ -114,6 +118,9 @@ class Assembly {
   readonly #jobs: BoundedJobs;
   readonly #sum: CrcRegister = { low: 0, high: 0 };
   readonly #used = new Set<LtxFileInfo>();
+  /** While nothing may be kept: none. */
+  #patchLimits = NO_PATCHES;
+  #pageSize = 0;
   #zeroPages = 0;
   #firstZeroPgno: Pgno | undefined;
 
@@ -124,26 +131,22 @@ class Assembly {
   }
 
   async run(): Promise<Assembled> {
-    const { pool, path, spanPages = SPAN_PAGES, onBegin } = this.#options;
+    const { spanPages = SPAN_PAGES, onBegin } = this.#options;
     let opened = this.#openNewestFirst();
     const newest = defined((await opened.next()).value ?? undefined, "the newest file of a plan");
     const { pageSize, commit } = newest.header;
+    this.#pageSize = pageSize;
     const proof = newest.recordedChecksum === NO_CHECKSUM ? "file-checksums" : "database-checksum";
     const kernel = openKernel({ pageSize, batchPages: 1 });
     const proofKernel = proof === "file-checksums" ? kernel : undefined;
-    const context = { reader: this.#reader, pool, proofKernel };
-    // With a recorded checksum the file itself, read back, is what has to match it.
-    const hashed = path === undefined || proof === "file-checksums";
-    await pool.open({ pageSize, path, hashed });
+    const context = { reader: this.#reader, pool: this.#options.pool, proofKernel };
+    const hashed = await this.#open(newest.header, proof);
     onBegin?.(commit, pageSize);
     let first = 1;
     do {
       const set = new PageSet(first, Math.min(commit, first + spanPages - 1), lockPgno(pageSize));
-      if (first === 1) await this.#takeSpan(context, set, newest, opened);
-      else {
-        opened = this.#openNewestFirst();
-        await this.#takeSpan(context, set, undefined, opened);
-      }
+      if (first > 1) opened = this.#openNewestFirst();
+      await this.#takeSpan(context, set, first === 1 ? newest : undefined, opened);
       this.#countZeros(set, kernel);
       first += spanPages;
     } while (first <= commit);
@@ -159,26 +162,45 @@ class Assembly {
     };
   }
 
-  /**
-   * Finds and decodes every page of the span that any file holds. Pages from newer files wait until the snapshot
-   * is written, with what it has in their places: many scattered holes would cost the file system more.
-   */
+  /** Opens the output and decides what may be kept aside; returns whether pages are summed as they are decoded. */
+  async #open({ pageSize, commit }: LtxHeader, proof: RestoreProof): Promise<boolean> {
+    const { pool, output, patchLimits = PATCH_LIMITS } = this.#options;
+    if (output === undefined || proof === "file-checksums") {
+      await pool.open({ pageSize, path: output?.path, scratch: undefined, hashed: true });
+      return true;
+    }
+    const { path, files } = output;
+    const scratch = `${path}.scratch`;
+    const op = "restore scratch create";
+    const wanted = commit * pageSize + 2 * patchLimits.scratchBytes;
+    if (files.freeBytes(op, path) >= wanted) this.#patchLimits = patchLimits;
+    files.close(op, files.open(op, scratch, "wx", 0o600));
+    try {
+      // With a recorded checksum the file itself, read back, is what has to match it.
+      await pool.open({ pageSize, path, scratch, hashed: false });
+    } finally {
+      // The threads have it open; so it is gone with them, however they end.
+      files.unlink(op, scratch);
+    }
+    return false;
+  }
+
+  /** Finds and decodes every page of the span that any file holds. */
   async #takeSpan(
     context: ScanContext,
     set: PageSet,
     first: PlanFile | undefined,
     others: AsyncIterable<PlanFile>,
   ): Promise<void> {
-    const deferred = new DeferredWork(this.#options.deferLimits ?? DEFER_LIMITS);
-    let isDeferring = true;
-    let newer: PlanFile | undefined;
-    const onWork = async (work: PieceWork): Promise<void> => {
-      if (isDeferring) deferred.add(work);
-      else await this.#start(work, { overwrites: false });
-      if (!isDeferring || !deferred.isFull) return;
-      isDeferring = false;
-      for (const waiting of deferred.takeAll()) await this.#start(waiting, { overwrites: false });
+    const patches = new Patches(this.#patchLimits);
+    const start = (work: PieceWork): Promise<void> =>
+      this.#start(work.piece.sizeBytes, () => work.run());
+    const keep = (work: PieceWork): Promise<void> => {
+      const at = patches.keep(work.piece);
+      if (at === undefined) return start(work);
+      return this.#start(work.piece.sizeBytes, () => work.keep(at));
     };
+    let newer: PlanFile | undefined;
     const take = async (file: PlanFile): Promise<boolean> => {
       if (newer !== undefined && file.header.pageSize !== newer.header.pageSize)
         throw mixedSizes(file, newer);
@@ -186,13 +208,13 @@ class Assembly {
       this.#used.add(file.info);
       set.lowerTo(file.header.commit);
       const isBase = isSnapshot(file.header);
-      const elseUse = (pgno: Pgno): FrameUse =>
-        isBase && isDeferring && set.isFound(pgno) ? FRAME_USE.fill : FRAME_USE.check;
-      await scanFile(context, file, {
-        use: (pgno) => (set.claim(pgno) ? FRAME_USE.take : elseUse(pgno)),
-        onWork: isBase ? (work) => this.#start(work, { overwrites: false }) : onWork,
-      });
+      // Its pieces read what was kept.
       if (isBase) await this.#jobs.finish();
+      await scanFile(context, file, {
+        use: (pgno) =>
+          set.claim(pgno) ? FRAME_USE.take : (isBase && patches.take(pgno)) || FRAME_USE.check,
+        onWork: isBase ? start : keep,
+      });
       return set.missingCount === 0;
     };
     let isComplete = first !== undefined && (await take(first));
@@ -202,16 +224,20 @@ class Assembly {
         if (isComplete) break;
       }
     }
-    for (const work of deferred.takeAll()) await this.#start(work, { overwrites: true });
     await this.#jobs.finish();
     if (!isComplete) throw missingPages(set.missingCount);
+    for (const piece of piecesOf(patches.takeRest())) {
+      const task = { ...piece, source: new Uint8Array(), fileOffset: 0, keepAt: undefined };
+      await this.#start(0, () => context.pool.decode(task));
+    }
+    await this.#jobs.finish();
   }
 
-  async #start(work: PieceWork, options: { readonly overwrites: boolean }): Promise<void> {
-    await this.#jobs.start(work.sizeBytes, async () => {
-      const { sum, pages } = await work.run(options);
+  async #start(sizeBytes: number, run: () => Promise<FrameSums>): Promise<void> {
+    await this.#jobs.start(sizeBytes, async () => {
+      const { sum, pages } = await run();
       xorCrc(this.#sum, sum);
-      this.#options.onPages?.(pages);
+      this.#options.onPages?.(pages, pages * this.#pageSize);
     });
   }
 

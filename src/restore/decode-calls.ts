@@ -15,6 +15,8 @@ export interface DecodeCalls {
     readonly args: {
       readonly pageSize: number;
       readonly path: string | undefined;
+      /** Scratch file for frames that are kept; may be unlinked once this has answered. */
+      readonly scratch: string | undefined;
       readonly hashed: boolean;
     };
     readonly result: undefined;

@@ -1,11 +1,11 @@
 /**
  * Page frames to pages of the database file: the work of one decoding thread, without the thread.
  *
- * Input is a piece of an LTX file and where the page index says its frames are. Each frame must be what the
- * index says (number, size), decode to exactly one page, and is then written to its place; pages of zeros
- * are left as holes of the new file. Two sums come
- * back: the XOR of the page checksums of what was written, which add up to the database checksum, and the
- * raw CRC of all frames, from which the file's checksum can be joined in order.
+ * Input is a piece of an LTX file and where the page index says its frames are; between them may come frames of
+ * newer files out of the scratch file. Each frame must be what the index says (number, size), decode to exactly one
+ * page, and is then written to its place; pages of zeros are left as holes of the new file. Two sums come back: the
+ * XOR of the page checksums of what was written, which add up to the database checksum, and the raw CRC of all
+ * frames, from which the file's checksum can be joined in order.
  */
 import { assert, defined } from "../base/assert.ts";
 import { MillraceError, type ErrorCode } from "../errors.ts";
@@ -24,8 +24,8 @@ import type { PageRun } from "./page-set.ts";
 /** Words of one row in `FrameTask.frames`. */
 export const FRAME_WORDS = 3;
 
-/** What becomes of a page: only decoded, or written and counted, or written although a newer one will replace it. */
-export const FRAME_USE = { check: 0, take: 1, fill: 2 } as const;
+/** What becomes of a page: only decoded, or written and counted; or that, with the frame out of the scratch file. */
+export const FRAME_USE = { check: 0, take: 1, patch: 2 } as const;
 export type FrameUse = (typeof FRAME_USE)[keyof typeof FRAME_USE];
 
 /** Frames of one LTX file, ascending, to be decoded. */
@@ -34,12 +34,13 @@ export interface FrameTask {
   readonly source: Uint8Array<ArrayBuffer> | string;
   /** Where the piece begins in the LTX file. */
   readonly fileOffset: number;
-  /** Three words a frame: page number, offset in the piece, size. */
+  readonly sizeBytes: number;
+  /** Three words a frame: page number, offset in the piece (of a patch: in the scratch file), size. */
   readonly frames: Uint32Array<ArrayBuffer>;
   /** One byte a frame, a `FrameUse`. */
   readonly uses: Uint8Array<ArrayBuffer>;
-  /** Whether the pages' places in the output may hold something; otherwise pages of zeros stay holes. */
-  readonly overwrites: boolean;
+  /** Where in the scratch file to keep the whole piece. */
+  readonly keepAt: number | undefined;
 }
 
 export interface FrameSums {
@@ -55,11 +56,13 @@ export interface FrameSums {
 
 const WRITE_OP = "restore page write";
 const READ_OP = "restore output read";
+const KEEP_OP = "restore scratch write";
+const PATCH_OP = "restore scratch read";
 /**
- * Bytes of pages decoded and written at a time. Larger writes are a little faster, but the file system then
- * keeps larger units, in which single pages of newer files are several times slower to replace.
+ * Bytes of pages decoded and written at a time. Threads write to one file, which lets one of them in at a time: with less,
+ * they wait for each other more; more no longer fits the second-level cache.
  */
-const BATCH_BYTES = 128 * 1024;
+const BATCH_BYTES = 256 * 1024;
 const MIN_BATCH_PAGES = 16;
 const MAX_BATCH_PAGES = 1024;
 const BLOCK_HEADER_SIZE = 10;
@@ -93,20 +96,22 @@ export class FrameDecoder {
   readonly #files: Files;
   readonly #local: LocalFile;
   readonly #fd: number | undefined;
+  readonly #scratchFd: number | undefined;
   readonly #hashed: boolean;
   /** The kernel's checksums as pairs of words. */
   readonly #checksumWords: Uint32Array<ArrayBuffer>;
   readonly #outputWords: Uint32Array<ArrayBuffer>;
 
-  /** `fd` is borrowed; without one, pages are decoded only. Unless `hashed` all sums are zero. */
+  /** `fd` and `scratchFd` are borrowed; without `fd`, pages are decoded only. Unless `hashed` all sums are zero. */
   constructor(options: {
     readonly pageSize: number;
     readonly files: Files;
     readonly local: LocalFile;
     readonly fd?: number | undefined;
+    readonly scratchFd?: number | undefined;
     readonly hashed: boolean;
   }) {
-    const { pageSize, files, local, fd, hashed } = options;
+    const { pageSize, files, local, fd, scratchFd, hashed } = options;
     this.#local = local;
     this.#hashed = hashed;
     const batchPages = Math.max(
@@ -116,6 +121,7 @@ export class FrameDecoder {
     this.#kernel = openKernel({ pageSize, batchPages });
     this.#files = files;
     this.#fd = fd;
+    this.#scratchFd = scratchFd;
     this.#checksumWords = wordsOf(this.#kernel.checksums);
     const { output } = this.#kernel;
     this.#outputWords = new Uint32Array(output.buffer, output.byteOffset, output.length >>> 2);
@@ -125,6 +131,7 @@ export class FrameDecoder {
    * (`fs/*`), or `storage/unavailable` when a file cannot be read by its path.
    */
   decode(task: FrameTask): FrameSums {
+    if (task.keepAt !== undefined) this.#keep(task, task.keepAt);
     const count = task.frames.length / FRAME_WORDS;
     const sums = { pages: 0, sum: { low: 0, high: 0 }, crc: { low: 0, high: 0 }, hashedBytes: 0 };
     for (let done = 0; done < count;) {
@@ -185,9 +192,21 @@ export class FrameDecoder {
     let index = start;
     while (index < limit) {
       const from = word(frames, index, 1);
+      if (task.uses[index] === FRAME_USE.patch) {
+        const size = word(frames, index, 2);
+        if (sizeBytes + size > input.length) break;
+        this.#readPatch(from, input.subarray(sizeBytes, sizeBytes + size));
+        sizeBytes += size;
+        index += 1;
+        continue;
+      }
       let to = from;
       // Neighbours in the file are copied together.
-      while (index < limit && word(frames, index, 1) === to) {
+      while (
+        index < limit &&
+        word(frames, index, 1) === to &&
+        task.uses[index] !== FRAME_USE.patch
+      ) {
         const size = word(frames, index, 2);
         if (sizeBytes + (to - from) + size > input.length) break;
         to += size;
@@ -199,6 +218,23 @@ export class FrameDecoder {
     }
     assert(index > start, "a frame fits the kernel's input");
     return { count: index - start, sizeBytes };
+  }
+
+  /** Copies the task's piece into the scratch file. */
+  #keep(task: FrameTask, keepAt: number): void {
+    const fd = defined(this.#scratchFd, "the scratch file");
+    const { input } = this.#kernel;
+    for (let done = 0; done < task.sizeBytes; done += input.length) {
+      const part = input.subarray(0, Math.min(input.length, task.sizeBytes - done));
+      this.#copy(task, done, part);
+      this.#files.write(KEEP_OP, fd, part, keepAt + done);
+    }
+  }
+
+  #readPatch(offset: number, target: Uint8Array): void {
+    const fd = defined(this.#scratchFd, "the scratch file");
+    const got = this.#files.read(PATCH_OP, fd, target, offset);
+    assert(got === target.length, "a patch lies in the scratch file");
   }
 
   /** Fills `target` from `offset` of the task's piece on. */
@@ -228,10 +264,13 @@ export class FrameDecoder {
       size === undefined
         ? STOPS[stop]
         : { code: "ltx/invalid" as const, found: `page ${this.#kernel.pgnos[i]} of ${size} bytes` };
-    const offset = task.fileOffset + word(task.frames, index, 1);
+    const isPatch = task.uses[index] === FRAME_USE.patch;
+    const offset = (isPatch ? 0 : task.fileOffset) + word(task.frames, index, 1);
+    // Which file a patch came from is found out by checking them all.
+    const file = isPatch ? { file: "the scratch file" } : {};
     throw new MillraceError(code, `decode page ${pgno} at offset ${offset}: ${found}`, {
       op: "decode page",
-      details: { pgno, offset, reason: found },
+      details: { pgno, offset, reason: found, ...file },
     });
   }
 
@@ -242,12 +281,12 @@ export class FrameDecoder {
     let first = 0;
     for (let i = 0; i < count; i += 1) {
       const use = task.uses[start + i];
-      if (use === FRAME_USE.take) {
+      if (use !== FRAME_USE.check) {
         if (this.#hashed) this.#addChecksum(sum, i);
         pages += 1;
       }
       const isNeighbour = i > first && pgnos[i] === (pgnos[i - 1] ?? 0) + 1;
-      const isWritten = use !== FRAME_USE.check && (task.overwrites || !this.#isZero(i));
+      const isWritten = use !== FRAME_USE.check && !this.#isZero(i);
       if (isWritten && (isNeighbour || i === first)) continue;
       this.#write(first, i);
       first = isWritten ? i : i + 1;

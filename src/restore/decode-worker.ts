@@ -13,7 +13,12 @@ const REPLY_FRAMES = 512;
 const port = defined(parentPort, "the parent port of a thread of a restore");
 const local = new LocalFile(nodeFiles);
 let output:
-  | { readonly pageSize: number; readonly fd: number | undefined; readonly hashed: boolean }
+  | {
+      readonly pageSize: number;
+      readonly fd: number | undefined;
+      readonly scratchFd: number | undefined;
+      readonly hashed: boolean;
+    }
   | undefined;
 /** Made by the first task: a thread that only reads and flushes needs none. */
 let decoder: FrameDecoder | undefined;
@@ -27,10 +32,13 @@ function answer(request: DecodeRequest): DecodeCalls[DecodeMethod]["result"] {
   return undefined;
 }
 
-function open({ pageSize, path, hashed }: DecodeCalls["open"]["args"]): void {
-  if (output?.fd !== undefined) nodeFiles.close("restore output close", output.fd);
-  const fd = path === undefined ? undefined : nodeFiles.open("restore output open", path, "r+");
-  output = { pageSize, fd, hashed };
+function open({ pageSize, path, scratch, hashed }: DecodeCalls["open"]["args"]): void {
+  for (const fd of [output?.fd, output?.scratchFd]) {
+    if (fd !== undefined) nodeFiles.close("restore output close", fd);
+  }
+  const open = (file: string | undefined): number | undefined =>
+    file === undefined ? undefined : nodeFiles.open("restore output open", file, "r+");
+  output = { pageSize, fd: open(path), scratchFd: open(scratch), hashed };
   decoder = undefined;
 }
 

@@ -7,6 +7,7 @@ import fc from "fast-check";
 import { formatTxid, toChecksum, toTxid, type Txid } from "../base/ids.ts";
 import { isMillraceError, MillraceError } from "../errors.ts";
 import { systemClock } from "../platform/clock.ts";
+import { BackgroundFlush } from "../platform/background-flush.ts";
 import { nodeFiles } from "../platform/files.ts";
 import { INDEX_TAIL_SIZE, locatePageIndex } from "../ltx/page-index.ts";
 import { openFileStore } from "../storage/backends/file/file.ts";
@@ -16,7 +17,7 @@ import { LtxStore, type LtxFileInfo } from "../storage/ltx-store.ts";
 import { ReplicaLine, samplePage, type ReplicaLineOptions } from "../testing/replica-line.ts";
 import { assemble } from "./assemble.ts";
 import { DecodePool } from "./decode-pool.ts";
-import type { DeferLimits } from "./deferred-work.ts";
+import type { PatchLimits } from "./patches.ts";
 import { planRestore } from "./listing.ts";
 import { WHOLE_FILE_BYTES } from "./plan-file.ts";
 import { assembleProven, type Proven } from "./prove.ts";
@@ -62,7 +63,7 @@ async function prove(
   options: {
     readonly txid?: Txid;
     readonly spanPages?: number;
-    readonly deferLimits?: DeferLimits;
+    readonly patchLimits?: PatchLimits;
   } = {},
 ): Promise<Restored> {
   const path = join(dir, "out.db");
@@ -71,17 +72,20 @@ async function prove(
     store,
     options.txid === undefined ? "latest" : { txid: options.txid },
   );
-  const { spanPages, deferLimits } = options;
+  const { spanPages, patchLimits } = options;
+  await using flush = new BackgroundFlush("flush", path, 4096);
   const assembled = await assembleProven({
     store,
     files,
     pool,
-    path,
-    readBack: (whole) => readBack(whole, { pool, files: nodeFiles, path, signal: undefined }),
+    output: { path, files: nodeFiles },
+    readBack: (whole) =>
+      readBack(whole, { pool, files: nodeFiles, path, flush, signal: undefined }),
     clock: systemClock,
     random,
     spanPages,
-    deferLimits,
+    patchLimits,
+    onPages: (_pages, bytes) => flush.wrote(bytes),
   });
   truncateSync(path, assembled.pages * assembled.pageSize);
   return { assembled, bytes: new Uint8Array(readFileSync(path)) };
@@ -312,7 +316,7 @@ test("assemble() without a path proves the same", async () => {
     store: line.store,
     files,
     pool,
-    path: undefined,
+    output: undefined,
     clock: systemClock,
     random,
     onBegin: (total, pageSize) => seen.push(total, pageSize),
@@ -344,9 +348,9 @@ const anyLine = fc.record({
   }),
   target: fc.integer({ min: 1, max: 9 }),
   spanPages: fc.constantFrom(2 ** 28, 2 ** 28, 7, 32),
-  deferLimits: fc.record({
-    heldBytes: fc.constantFrom(0, 2000, 2 ** 25),
-    describedBytes: fc.constantFrom(0, 3300, 2 ** 25),
+  patchLimits: fc.record({
+    scratchBytes: fc.constantFrom(0, 2000, 2 ** 25),
+    pages: fc.constantFrom(0, 1, 5, 2 ** 21),
   }),
 });
 
@@ -354,7 +358,7 @@ test("assembleProven() gives the database of any TXID of any line, compacted any
   await fc.assert(
     fc.asyncProperty(
       anyLine,
-      async ({ steps, checksums, pageFormat, compacts, target, spanPages, deferLimits }) => {
+      async ({ steps, checksums, pageFormat, compacts, target, spanPages, patchLimits }) => {
         const line = newLine({ checksums, pageFormat });
         let size = 0;
         for (const [i, { commit, changes, isZero, snapshot }] of steps.entries()) {
@@ -372,7 +376,7 @@ test("assembleProven() gives the database of any TXID of any line, compacted any
             if (from < to && to <= steps.length) await line.compact(1, from, to);
         }
         const txid = toTxid(Math.min(target, steps.length));
-        const { assembled, bytes } = await prove(line.store, { txid, spanPages, deferLimits });
+        const { assembled, bytes } = await prove(line.store, { txid, spanPages, patchLimits });
         assert.deepEqual(bytes, line.image(txid));
         assert.equal(
           assembled.proof,

@@ -113,7 +113,7 @@ async function diagnose(options: ProveOptions, error: MillraceError): Promise<Mi
 
 /** When the same files without an output give the recorded checksum, the output is to blame. */
 async function blameOutput(options: ProveOptions, error: MillraceError): Promise<MillraceError> {
-  const { decodedChecksum, recordedChecksum } = await assemble({ ...options, path: undefined });
+  const { decodedChecksum, recordedChecksum } = await assemble({ ...options, output: undefined });
   const { computed } = error.details;
   if (decodedChecksum !== recordedChecksum || typeof computed !== "string") return error;
   return unkept(parseChecksum(computed) ?? NO_CHECKSUM, recordedChecksum);
@@ -172,14 +172,13 @@ export async function findDamage(
 async function checkFile(reader: RangeReader, pool: DecodePool, info: LtxFileInfo): Promise<void> {
   const file = await openPlanFile(reader, info);
   const { pageSize } = file.header;
-  await pool.open({ pageSize, path: undefined, hashed: true });
+  await pool.open({ pageSize, path: undefined, scratch: undefined, hashed: true });
   const jobs = new BoundedJobs(JOB_LIMITS, () => {});
   const proofKernel = openKernel({ pageSize, batchPages: 1 });
   try {
     await scanFile({ reader, pool, proofKernel }, file, {
       use: () => FRAME_USE.check,
-      onWork: (work) =>
-        jobs.start(work.sizeBytes, async () => void (await work.run({ overwrites: false }))),
+      onWork: (work) => jobs.start(work.piece.sizeBytes, async () => void (await work.run())),
     });
   } finally {
     await jobs.finish();

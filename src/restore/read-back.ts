@@ -4,18 +4,23 @@
 import type { Checksum, Pgno } from "../base/ids.ts";
 import { openKernel, xorCrc } from "../kernel/kernel.ts";
 import { lockPgno } from "../ltx/header.ts";
+import type { BackgroundFlush } from "../platform/background-flush.ts";
 import type { Files } from "../platform/files.ts";
 import { toDatabaseChecksum, type Assembled } from "./assemble.ts";
 import type { DecodePool } from "./decode-pool.ts";
 import type { PageRun } from "./page-set.ts";
 import { sumZeroPages } from "./zero-pages.ts";
 
-export interface ReadBackOptions {
-  /** Has the output open. */
+export interface WrittenOutput {
+  readonly path: string;
+  /** Has it open. */
   readonly pool: DecodePool;
   readonly files: Files;
-  /** The output. */
-  readonly path: string;
+}
+
+export interface ReadBackOptions extends WrittenOutput {
+  /** Began to flush it. */
+  readonly flush: BackgroundFlush;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -25,11 +30,14 @@ export interface ReadBackOptions {
  */
 export async function readBack(
   { pages, pageSize }: Assembled,
-  { pool, files, path, signal }: ReadBackOptions,
+  { pool, files, path, flush, signal }: ReadBackOptions,
 ): Promise<Checksum> {
   const sizeBytes = files.stat("restore output size", path)?.sizeBytes ?? 0;
   const written = Math.min(pages, Math.floor(sizeBytes / pageSize));
-  const [sum] = await Promise.all([pool.sumOutput(written, { pageSize, signal }), pool.sync()]);
+  const [sum] = await Promise.all([
+    pool.sumOutput(written, { pageSize, signal }),
+    flush.finish().then(() => pool.sync()),
+  ]);
   const kernel = openKernel({ pageSize, batchPages: 1 });
   for (const run of withoutLockPage(written + 1, pages, pageSize)) {
     xorCrc(sum, sumZeroPages(kernel, run));
@@ -40,7 +48,7 @@ export async function readBack(
 /** Zero pages at the end were not written: gives the output its full length, durably. */
 export async function extendOutput(
   { pages, pageSize }: Assembled,
-  { pool, files, path }: ReadBackOptions,
+  { pool, files, path }: WrittenOutput,
 ): Promise<void> {
   const op = "restore output size";
   const sizeBytes = pages * pageSize;

@@ -8,6 +8,7 @@ import { SILENT, type Logger } from "../base/logger.ts";
 import type { Checksum, Txid } from "../base/ids.ts";
 import { isMillraceError, MillraceError } from "../errors.ts";
 import { systemClock, systemRandom } from "../platform/clock.ts";
+import { BackgroundFlush } from "../platform/background-flush.ts";
 import { nodeFiles, type Files } from "../platform/files.ts";
 import type { LtxStore } from "../storage/ltx-store.ts";
 import type { RestoreProof } from "./assemble.ts";
@@ -57,6 +58,8 @@ export interface RestoreResult {
   readonly plan: RestorePlan;
 }
 
+/** Bytes written that are worth a flush while others are being written. */
+const FLUSH_BYTES = 256 * 1024 * 1024;
 /** How often a plan is made anew because its files were deleted while it was carried out. */
 const PLAN_ATTEMPTS = 3;
 
@@ -129,20 +132,24 @@ async function fill(
     output.discard();
     const path = output.createTemporary();
     try {
+      await using flush = new BackgroundFlush("restore output flush", path, FLUSH_BYTES);
       const assembled = await assembleProven({
         store,
         files: plan.files,
         pool,
-        path,
+        output: { path, files },
         readBack: (whole) => {
           meter.enter("sync");
-          return readBack(whole, { pool, files, path, signal });
+          return readBack(whole, { pool, files, path, flush, signal });
         },
         clock,
         random,
         signal,
         onBegin: (pagesTotal, pageSize) => meter.begin(pagesTotal, pageSize),
-        onPages: (pages) => meter.add(pages),
+        onPages: (pages, bytes) => {
+          flush.wrote(bytes);
+          meter.add(pages);
+        },
         onDiagnose: () => meter.enter("diagnose"),
         onRetry: (error, file, delayMs) =>
           logger.log("warn", "reading the replica failed, trying again", {
@@ -151,7 +158,7 @@ async function fill(
             delayMs: Math.round(delayMs),
           }),
       });
-      await extendOutput(assembled, { pool, files, path, signal });
+      await extendOutput(assembled, { pool, files, path });
       signal?.throwIfAborted();
       if (integrityCheck !== "none") {
         meter.enter("check");

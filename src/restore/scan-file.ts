@@ -7,9 +7,10 @@ import type { Pgno } from "../base/ids.ts";
 import { isMillraceError } from "../errors.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { ltxError, type LtxErrorCode } from "../ltx/errors.ts";
-import { FRAME_USE, type FrameSums, type FrameUse } from "./decode-frames.ts";
+import { FRAME_USE, type FrameSums, type FrameTask, type FrameUse } from "./decode-frames.ts";
 import type { DecodePool } from "./decode-pool.ts";
 import { FileProof } from "./file-proof.ts";
+import type { Patch } from "./patches.ts";
 import {
   NO_LIMITS,
   PIECE_LIMITS,
@@ -29,14 +30,11 @@ export interface ScanContext {
 }
 
 export interface ScanHandlers {
-  /** What is to be done with a page of the file; asked once a page, in order. */
-  use(pgno: Pgno): FrameUse;
-  /** Takes over a piece, to be run at some time. The scan goes on when this resolves. */
+  /** What is to be done with a page of the file, or what to take instead of it; asked once a page, in order. */
+  use(pgno: Pgno): FrameUse | Patch;
+  /** Takes over a piece, to be run or kept once. The scan goes on when this resolves. */
   onWork(work: PieceWork): Promise<void>;
 }
-
-/** Most unwanted frames that are decoded and written to keep two wanted ones in one run. */
-const FILL_FRAMES = 24;
 
 /** Reads the index of `file` and makes work of its frames. Throws what the index is to blame for. */
 export async function scanFile(
@@ -66,15 +64,13 @@ export async function scanFile(
   }
   await hand(picker.finish());
   proof?.seal();
-  // Threads read local files again by their paths.
-  if (file.path !== undefined || !isUsed) file.whole?.buffer.transfer(0);
+  if (!isUsed) file.whole?.buffer.transfer(0);
 }
 
-/** Decides which frames go into pieces: all, or those that are wanted and the few that join them. */
+/** Decides which frames go into pieces: all, or those that are wanted. */
 class FramePicker {
   readonly #builder: PieceBuilder;
   readonly #isAll: boolean;
-  #fills: FrameEntry[] = [];
   #ready: Piece[] = [];
 
   constructor(limits: PieceLimits, isAll: boolean) {
@@ -86,23 +82,9 @@ class FramePicker {
     return this.#ready.length > 0;
   }
 
-  offer(entry: FrameEntry, use: FrameUse): void {
-    if (this.#isAll) {
-      this.#add(entry, use);
-      return;
-    }
-    if (use === FRAME_USE.fill) {
-      // Only what lies between two wanted pages is worth it, and only a little of it.
-      if (this.#fills.length <= FILL_FRAMES) this.#fills.push(entry);
-      return;
-    }
-    if (use === FRAME_USE.take) {
-      if (this.#fills.length <= FILL_FRAMES) {
-        for (const fill of this.#fills) this.#add(fill, FRAME_USE.fill);
-      }
-      this.#add(entry, use);
-    }
-    if (this.#fills.length > 0) this.#fills = [];
+  offer(entry: FrameEntry, use: FrameUse | Patch): void {
+    if (typeof use === "object") this.#add(use, FRAME_USE.patch);
+    else if (this.#isAll || use !== FRAME_USE.check) this.#add(entry, use);
   }
 
   /** The pieces that are complete. */
@@ -128,51 +110,24 @@ class FramePicker {
 /** A piece of a file on its way through a decoding thread. */
 export class PieceWork {
   readonly #context: ScanContext;
-  readonly #file: Pick<PlanFile, "info" | "name" | "path">;
-  readonly #piece: Piece;
+  readonly #file: Pick<PlanFile, "info" | "name" | "path" | "whole">;
   readonly #finish: ((sums: FrameSums) => void) | undefined;
-  /** The bytes of a small file, all of them, unless the threads can read it themselves. */
-  #whole: Uint8Array<ArrayBuffer> | undefined;
+  readonly piece: Piece;
 
   constructor(context: ScanContext, file: PlanFile, piece: Piece, proof: FileProof | undefined) {
     const { info, name, path, whole } = file;
     this.#context = context;
-    this.#file = { info, name, path };
-    this.#piece = piece;
+    this.#file = { info, name, path, whole };
+    this.piece = piece;
     this.#finish = proof?.nextPart();
-    this.#whole = path === undefined ? whole : undefined;
   }
 
-  /** Bytes to be read, or held already. */
-  get sizeBytes(): number {
-    return this.#piece.sizeBytes;
-  }
-
-  /** Bytes of the file that are in memory. */
-  get heldBytes(): number {
-    return this.#whole?.length ?? 0;
-  }
-
-  /** Bytes that describe the frames. */
-  get describedBytes(): number {
-    return this.#piece.frames.byteLength + this.#piece.uses.byteLength;
-  }
-
-  /** Gives up what is in memory; the piece will be read again. */
-  letGo(): void {
-    // At once: the collector would let such buffers pile up.
-    this.#whole?.buffer.transfer(0);
-    this.#whole = undefined;
-  }
-
-  /**
-   * Reads and decodes, once. `overwrites` says that the pages' places may hold something. Throws `ltx/*` naming
-   * file, page and offset, what reading throws, and what writing throws.
-   */
-  async run(options: { readonly overwrites: boolean }): Promise<FrameSums> {
+  /** Reads, decodes and writes. Throws `ltx/*` naming file, page and offset, what reading throws, and what writing throws. */
+  async run(): Promise<FrameSums> {
     const { name } = this.#file;
     try {
-      const sums = await this.#decode(options.overwrites);
+      const { frames, uses } = this.piece;
+      const sums = await this.#decode({ frames, uses, keepAt: undefined });
       this.#finish?.(sums);
       return sums;
     } catch (error) {
@@ -186,14 +141,17 @@ export class PieceWork {
     }
   }
 
-  async #decode(overwrites: boolean): Promise<FrameSums> {
+  /** Reads, and puts the piece into the scratch file as it is. */
+  keep(keepAt: number): Promise<FrameSums> {
+    return this.#decode({ frames: new Uint32Array(), uses: new Uint8Array(), keepAt });
+  }
+
+  async #decode(what: Pick<FrameTask, "frames" | "uses" | "keepAt">): Promise<FrameSums> {
     const { pool, reader } = this.#context;
-    const { info, name, path } = this.#file;
-    const { offset, sizeBytes, frames, uses } = this.#piece;
-    const task = { fileOffset: offset, frames, uses, overwrites };
-    const whole = this.#whole;
+    const { info, name, path, whole } = this.#file;
+    const { offset, sizeBytes } = this.piece;
+    const task = { ...what, fileOffset: offset, sizeBytes };
     if (whole !== undefined) {
-      this.#whole = undefined;
       const source = view(whole, offset, sizeBytes, { code: "ltx/truncated", what: name });
       return pool.decode({ ...task, source });
     }

@@ -72,7 +72,8 @@ test("FrameDecoder says what is wrong with a frame, and where", () => {
     fileOffset: 1000,
     frames: Uint32Array.of(pgno, 0, size),
     uses: Uint8Array.of(FRAME_USE.take),
-    overwrites: false,
+    sizeBytes: source.length,
+    keepAt: undefined,
   });
   const changed = (index: number, value: number): Uint8Array<ArrayBuffer> => {
     const copy = frame.slice();
