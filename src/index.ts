@@ -23,5 +23,5 @@ export type { IntegrityCheck } from "./restore/integrity.ts";
 export type { RestoreProgress } from "./restore/progress.ts";
 export type { RestoreResult } from "./restore/restore.ts";
 export type { RestorePlan } from "./restore/plan.ts";
-export type { RestoreProof } from "./restore/assemble.ts";
+export type { RestoreProof } from "./restore/open-output.ts";
 export type { LtxFileInfo } from "./storage/ltx-store.ts";

@@ -30,7 +30,7 @@ function resume(bench: CaptureBench): string | undefined {
   return resync === undefined ? undefined : `${resync.kind}: ${resync.reason}`;
 }
 
-test("[C4][C11] a restart goes on where it ended, without a resync", () => {
+test("[C4][C11] a restart goes on where it ended, without a resync [hazard 93]", () => {
   using bench = running();
   for (let round = 0; round < 5; round++) {
     bench.stop();
@@ -39,7 +39,7 @@ test("[C4][C11] a restart goes on where it ended, without a resync", () => {
   }
 });
 
-test("[C4] frames written, checkpointed and overwritten while down are noticed (3.6 row 8)", () => {
+test("[C4] frames written, checkpointed and overwritten while down are noticed [hazard 75]", () => {
   using bench = running();
   bench.stop();
   for (let row = 0; row < 10; row++)
@@ -79,7 +79,7 @@ test("[C4] the application closing and reopening while down, which removes the W
   assert.match(resume(bench) ?? "", /^diff: the WAL is gone or empty/);
 });
 
-test("[C4] a WAL that lost its tail in an OS crash and grew differently is noticed (3.6 row 7)", () => {
+test("[C4] a WAL that lost its tail in an OS crash and grew differently is noticed [hazard 76]", () => {
   using bench = running();
   const shorter = readFileSync(`${bench.path}-wal`);
   const database = readFileSync(bench.path);

@@ -143,7 +143,7 @@ test("compactLtx() drops pages beyond the last commit", () => {
   assert.deepEqual(origins(bytes, [2, 3]), { 1: 2, 2: 3, 8: 2 });
 });
 
-test("compactLtx() lets no page come back that a shrink had cut off", () => {
+test("compactLtx() lets no page come back that a shrink had cut off [hazard 85]", () => {
   const files = [file(2, 9, [1, 7, 8, 9]), file(3, 6, [2]), file(4, 9, [7, 8, 9])];
   assert.deepEqual(origins(compact(files).bytes, [2, 3, 4]), { 1: 2, 2: 3, 7: 4, 8: 4, 9: 4 });
 });
@@ -224,7 +224,7 @@ test("compactLtx() leaves no valid output when any input is damaged, used or not
   }
 });
 
-test("compactLtx() refuses inputs that do not belong together", () => {
+test("compactLtx() refuses inputs that do not belong together [hazard 89]", () => {
   const misuse = (message: RegExp): object => ({ code: "ltx/misuse", message });
   assert.throws(() => compact([]), misuse(/no inputs/));
   assert.throws(() => compact([file(2, 9, [1]), file(4, 9, [1])]), misuse(/TXID 4 to 4 after 2/));

@@ -16,15 +16,14 @@ import { NO_CHECKSUM, toChecksum, type Checksum, type Pgno } from "../base/ids.t
 import { MillraceError } from "../errors.ts";
 import { openKernel, xorCrc, type CrcRegister, type Kernel } from "../kernel/kernel.ts";
 import { CHECKSUM_FLAG } from "../ltx/constants.ts";
-import { isSnapshot, lockPgno, type LtxHeader } from "../ltx/header.ts";
-import type { Files } from "../platform/files.ts";
+import { isSnapshot, lockPgno } from "../ltx/header.ts";
 import type { LtxFileInfo, LtxStore } from "../storage/ltx-store.ts";
 import { BoundedJobs, type JobLimits } from "./bounded-jobs.ts";
 import { FRAME_USE, type FrameSums } from "./decode-frames.ts";
-import type { DecodePool } from "./decode-pool.ts";
 import { LocalReader } from "./local-reader.ts";
 import { PageSet } from "./page-set.ts";
-import { NO_PATCHES, PATCH_LIMITS, Patches, type PatchLimits } from "./patches.ts";
+import { openOutput, type OpenOutputOptions, type RestoreProof } from "./open-output.ts";
+import { NO_PATCHES, Patches } from "./patches.ts";
 import { piecesOf } from "./pieces.ts";
 import { openPlanFile, WHOLE_FILE_BYTES, type PlanFile } from "./plan-file.ts";
 import { RangeReader, type RangeReaderOptions } from "./range-reader.ts";
@@ -41,26 +40,15 @@ const AHEAD_FILES = 64;
 /** What an open file costs beside the bytes read. */
 const OPEN_FILE_BYTES = 128 * 1024;
 
-/** What the result rests on: the checksum recorded at capture, or the checksum of each file that was used. */
-export type RestoreProof = "database-checksum" | "file-checksums";
-
-export interface AssembleOptions {
+export interface AssembleOptions extends OpenOutputOptions {
   readonly store: LtxStore;
   /** The plan, oldest first, at least one. */
   readonly files: readonly LtxFileInfo[];
-  readonly pool: DecodePool;
-  /**
-   * The file to write, which exists and is empty. Its pages are summed only where there is no other proof than that they
-   * are read back as they were decoded. Absent: pages are decoded and summed.
-   */
-  readonly output: { readonly path: string; readonly files: Files } | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly signal?: AbortSignal | undefined;
   /** For tests: pages done at once. */
   readonly spanPages?: number | undefined;
-  /** For tests: what may be kept aside. */
-  readonly patchLimits?: PatchLimits | undefined;
   readonly onBegin?: ((pagesTotal: number, pageSize: number) => void) | undefined;
   /** Hears of pages that were decoded and written, and their bytes. */
   readonly onPages?: ((pages: number, bytes: number) => void) | undefined;
@@ -118,7 +106,6 @@ class Assembly {
   readonly #jobs: BoundedJobs;
   readonly #sum: CrcRegister = { low: 0, high: 0 };
   readonly #used = new Set<LtxFileInfo>();
-  /** While nothing may be kept: none. */
   #patchLimits = NO_PATCHES;
   #pageSize = 0;
   #zeroPages = 0;
@@ -140,7 +127,8 @@ class Assembly {
     const kernel = openKernel({ pageSize, batchPages: 1 });
     const proofKernel = proof === "file-checksums" ? kernel : undefined;
     const context = { reader: this.#reader, pool: this.#options.pool, proofKernel };
-    const hashed = await this.#open(newest.header, proof);
+    const { hashed, patchLimits } = await openOutput(this.#options, newest.header, proof);
+    this.#patchLimits = patchLimits;
     onBegin?.(commit, pageSize);
     let first = 1;
     do {
@@ -160,29 +148,6 @@ class Assembly {
       firstZeroPgno: this.#firstZeroPgno,
       filesUsed: this.#used.size,
     };
-  }
-
-  /** Opens the output and decides what may be kept aside; returns whether pages are summed as they are decoded. */
-  async #open({ pageSize, commit }: LtxHeader, proof: RestoreProof): Promise<boolean> {
-    const { pool, output, patchLimits = PATCH_LIMITS } = this.#options;
-    if (output === undefined || proof === "file-checksums") {
-      await pool.open({ pageSize, path: output?.path, scratch: undefined, hashed: true });
-      return true;
-    }
-    const { path, files } = output;
-    const scratch = `${path}.scratch`;
-    const op = "restore scratch create";
-    const wanted = commit * pageSize + 2 * patchLimits.scratchBytes;
-    if (files.freeBytes(op, path) >= wanted) this.#patchLimits = patchLimits;
-    files.close(op, files.open(op, scratch, "wx", 0o600));
-    try {
-      // With a recorded checksum the file itself, read back, is what has to match it.
-      await pool.open({ pageSize, path, scratch, hashed: false });
-    } finally {
-      // The threads have it open; so it is gone with them, however they end.
-      files.unlink(op, scratch);
-    }
-    return false;
   }
 
   /** Finds and decodes every page of the span that any file holds. */

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { toTxid } from "../base/ids.ts";
 import { systemClock } from "../platform/clock.ts";
+import { nodeFiles, type Files } from "../platform/files.ts";
 import { openFileStore } from "../storage/backends/file/file.ts";
 import { openMemoryStore } from "../storage/backends/memory/memory.ts";
 import { LtxStore } from "../storage/ltx-store.ts";
@@ -64,6 +65,29 @@ test("restoreDatabase() gives every TXID byte for byte, at every page size", asy
       assert.equal(result.pageSize, pageSize);
       assert.deepEqual(readdirSync(join(output, "..")), ["app.db"]);
     }
+  }
+});
+
+test("restoreDatabase() keeps nothing aside where the disk has no room for it", async () => {
+  const line = newLine();
+  await line.commit(9, pagesOf(line, range(1, 9), 1));
+  await line.snapshot();
+  await line.commit(11, pagesOf(line, [2, 5, 10, 11], 2));
+  for (const isFull of [false, true]) {
+    const output = newOutput();
+    const made: string[] = [];
+    const files: Files = {
+      ...nodeFiles,
+      freeBytes: (op, path) => (isFull ? 100_000 : nodeFiles.freeBytes(op, path)),
+      open: (op, path, flags, mode) => {
+        if (path.endsWith(".scratch")) made.push(path);
+        return nodeFiles.open(op, path, flags, mode);
+      },
+    };
+    await restoreDatabase({ store: line.store, output, files });
+    assert.deepEqual(new Uint8Array(readFileSync(output)), line.image());
+    assert.equal(made.length, isFull ? 0 : 1);
+    assert.deepEqual(readdirSync(join(output, "..")), ["app.db"]);
   }
 });
 

@@ -11,7 +11,7 @@ import { systemClock, systemRandom } from "../platform/clock.ts";
 import { BackgroundFlush } from "../platform/background-flush.ts";
 import { nodeFiles, type Files } from "../platform/files.ts";
 import type { LtxStore } from "../storage/ltx-store.ts";
-import type { RestoreProof } from "./assemble.ts";
+import type { RestoreProof } from "./open-output.ts";
 import { DecodePool, DEFAULT_PARALLELISM, MAX_PARALLELISM } from "./decode-pool.ts";
 import { requireIntegrity, type IntegrityCheck } from "./integrity.ts";
 import { planRestore } from "./listing.ts";

@@ -105,7 +105,7 @@ function onDisk(ship: ShipHarness): string[] {
 }
 
 describe("91) a long outage", () => {
-  test("keeps the queue bounded, and everything arrives", async () => {
+  test("keeps the queue bounded, and everything arrives [hazard 91]", async () => {
     const line = { maxQueueFiles: 20 };
     await using ship = new ShipHarness({ line });
     ship.commit(2);

@@ -121,7 +121,7 @@ describe("a destination that is wiped, new or expired", () => {
     await ship.assertRestores();
   });
 
-  test("88) level 0 expired while down: the line goes on where it was", async () => {
+  test("level 0 expired while down: the line goes on where it was [hazard 88]", async () => {
     const [made, files] = await shippedFiles(4);
     await using ship = made;
     await ship.destination.put(ship.maker, ship.maker.snapshot());
@@ -137,7 +137,7 @@ describe("a destination that is wiped, new or expired", () => {
     await ship.assertRestores();
   });
 
-  test("88) everything expired while down: a snapshot is asked for", async () => {
+  test("everything expired while down: a snapshot is asked for [hazard 88]", async () => {
     const [made, files] = await shippedFiles(4);
     await using ship = made;
     await ship.destination.remove(...files);
