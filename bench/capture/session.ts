@@ -143,11 +143,15 @@ export class Session implements AsyncDisposable {
     return { jobs, events, fullCopies };
   }
 
+  /** After it was disposed. */
+  remove(): void {
+    rmSync(this.#directory, { recursive: true });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#isStopped) await this.#replicator?.stop();
     this.#watch?.[Symbol.dispose]();
     this.#keeper.close();
-    rmSync(this.#directory, { recursive: true });
   }
 }
 
