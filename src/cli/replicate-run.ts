@@ -72,7 +72,8 @@ export async function runUntilEnd(run: Run, exec: string | undefined): Promise<n
     } else {
       const command = await SupervisedCommand.start(exec);
       life.supervise(command);
-      // A database that cannot be read does not keep the command from running: it is reported and tried again.
+      // A database that cannot be read does not keep the command from running. Its failure is logged as an event of the
+      // replicator, which goes on trying: nothing is lost here.
       first.catch(() => {});
       ({ status } = await command.exited);
       logger.log("info", "command ended", { status });

@@ -9,7 +9,13 @@ import type { CaptureHandle, CaptureThread } from "../capture/client.ts";
 import type { CaptureEvent, CaptureOptions } from "../capture/contract.ts";
 import { metaPaths } from "../capture/meta-dir.ts";
 import { loadState } from "../capture/state.ts";
-import { fromErrorRecord, toErrorRecord, type ErrorRecord, type MillraceError } from "../errors.ts";
+import {
+  fromErrorRecord,
+  toErrorRecord,
+  toMillraceError,
+  type ErrorRecord,
+  type MillraceError,
+} from "../errors.ts";
 import type { LineEvent, ShipEvent } from "../ship/contract.ts";
 import { LocalLine } from "../ship/local-line.ts";
 import type { LtxStore } from "../storage/ltx-store.ts";
@@ -225,7 +231,14 @@ export class ReplicatedDatabase implements AsyncDisposable {
   #captureFailed(record: ErrorRecord, consecutive: number): void {
     if (record.code === "internal/bug") {
       // A defect: this database is let go, so that nothing is built on a state that should not exist.
-      this.#handle.remove().catch(() => {});
+      this.#handle.remove().catch((error: unknown) => {
+        const { message } = toMillraceError(error);
+        const { logger } = this.#context;
+        logger.log("warn", "letting go of a database after a defect failed", {
+          db: this.path,
+          error: message,
+        });
+      });
       this.fail(fromErrorRecord(record));
       return;
     }

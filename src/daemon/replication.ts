@@ -159,7 +159,7 @@ export class Replication implements AsyncDisposable {
     const reason = this.#signal?.reason as Error;
     for (const { reject } of this.#pending.values()) reject(reason);
     this.#pending.clear();
-    // Who aborts may still wait for the end; the failure is theirs to see there.
+    // Nobody waits here. The promise is kept: whoever calls `close` or disposes sees the same failure.
     this.close().catch(() => {});
   }
 

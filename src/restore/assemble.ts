@@ -90,7 +90,7 @@ export async function assemble(options: AssembleOptions): Promise<Assembled> {
     return await new Assembly(options, reader, jobs).run();
   } catch (error) {
     stop.abort(error);
-    await jobs.finish().catch(() => {});
+    await jobs.settle();
     outer?.throwIfAborted();
     jobs.throwIfFailed();
     throw error;
@@ -230,7 +230,8 @@ class Assembly {
         const costBytes = Math.min(info.sizeBytes, WHOLE_FILE_BYTES) + OPEN_FILE_BYTES;
         if (opening.length > 0 && aheadBytes + costBytes > AHEAD_BYTES) break;
         const file = openPlanFile(this.#reader, info);
-        // Looked at only when its turn comes, which may be never.
+        // A failure is thrown where the file's turn comes, below. A file whose turn never comes is not needed: Node must not
+        // take its failure for an unhandled one.
         file.catch(() => {});
         opening.push({ file, costBytes });
         aheadBytes += costBytes;

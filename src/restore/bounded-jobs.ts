@@ -43,8 +43,13 @@ export class BoundedJobs {
 
   /** Waits for all jobs, also after a failure; then throws it, if there was one. */
   async finish(): Promise<void> {
-    while (this.#jobs > 0) await this.#ended.wait();
+    await this.settle();
     this.throwIfFailed();
+  }
+
+  /** Waits for all jobs, however they end. */
+  async settle(): Promise<void> {
+    while (this.#jobs > 0) await this.#ended.wait();
   }
 
   throwIfFailed(): void {

@@ -14,10 +14,10 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { isMillraceError } from "../errors.ts";
+import { isMillraceError, MillraceError } from "../errors.ts";
 import { nodeFiles, type Files } from "../platform/files.ts";
 import { FaultFiles, type Fault } from "../testing/fault-files.ts";
-import { Output } from "./output.ts";
+import { Output, SIDECAR_SUFFIXES } from "./output.ts";
 
 let root = "";
 let count = 0;
@@ -248,4 +248,32 @@ test("Output survives a failure or crash at every operation of a forced replacem
     }
   }
   assert.deepEqual([...states].sort(), ["between", "new", "old"]);
+});
+
+test("Output names the logs that it could not put back when the replacement failed", () => {
+  const path = oldDatabase();
+  const temporary = (name: string): boolean => name.endsWith(".tmp");
+  let isPublishing = true;
+  const files: Files = {
+    ...nodeFiles,
+    rename(op, from, to) {
+      if (temporary(from)) isPublishing = false;
+      if (!isPublishing) throw new MillraceError("fs/failed", `${op} "${from}": EIO`, { op });
+      nodeFiles.rename(op, from, to);
+    },
+  };
+  assert.throws(
+    () => play(newOutput(path, { force: true, files })),
+    (error) => {
+      assert.ok(error instanceof MillraceError);
+      assert.match(error.message, /^restore output publish ".*\.tmp": EIO; /);
+      for (const suffix of SIDECAR_SUFFIXES) {
+        const aside = readdirSync(join(path, "..")).find((name) => name.endsWith(`.old${suffix}`));
+        assert.ok(aside !== undefined, suffix);
+        const move = `"${join(path, "..", aside)}" to "${path}${suffix}"`;
+        assert.ok(error.hint?.includes(move), error.hint);
+      }
+      return true;
+    },
+  );
 });

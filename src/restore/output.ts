@@ -21,7 +21,7 @@
  */
 import { basename, dirname, resolve } from "node:path";
 import type { Random } from "../base/clock.ts";
-import { MillraceError } from "../errors.ts";
+import { isMillraceError, MillraceError, toMillraceError } from "../errors.ts";
 import type { Files, FileStat } from "../platform/files.ts";
 
 /** Files that SQLite would take for part of the database. */
@@ -102,8 +102,7 @@ export class Output {
     } catch (error) {
       // Over a network a rename may have happened although it failed; then the old logs must stay away.
       if (this.#files.stat(op, temporary) !== undefined) {
-        this.#putBack(moved);
-        throw error;
+        throw this.#putBack(moved, error);
       }
     }
     this.#files.fsyncDirectory(op, dirname(this.path));
@@ -173,21 +172,31 @@ export class Output {
       }
       if (moved.length > 0) this.#files.fsyncDirectory(op, dirname(this.path));
     } catch (error) {
-      this.#putBack(moved);
-      throw error;
+      throw this.#putBack(moved, error);
     }
     return moved;
   }
 
-  /** Best effort: the error that made it necessary is the one to report. */
-  #putBack(moved: readonly Move[]): void {
+  /** Undoes `moved` because of `error`; returns that, with what is still to be done by hand if something is. */
+  #putBack(moved: readonly Move[], error: unknown): unknown {
+    const left: Move[] = [];
     for (const { from, to } of moved) {
       try {
         this.#files.rename("restore output put back", to, from);
-      } catch {
-        // The log stays beside the old file under its other name, which the documentation explains.
+      } catch (failure) {
+        // A rename that failed may not have been needed: nothing had been moved.
+        if (!isMillraceError(failure, "fs/not-found")) left.push({ from: to, to: from });
       }
     }
+    if (left.length === 0) return error;
+    const { code, message, details } = toMillraceError(error);
+    const moves = left.map(({ from, to }) => `"${from}" to "${to}"`).join(", ");
+    return new MillraceError(code, `${message}; logs of the old database could not be put back`, {
+      op: "restore output put back",
+      details: { ...details, left: left.map(({ from }) => from) },
+      hint: `the old database is as it was, but its log lies aside: rename ${moves} before anybody opens it`,
+      cause: error,
+    });
   }
 }
 

@@ -7,7 +7,7 @@
  * about yet, and stops.
  */
 import { formatTxid, nextTxid, type Txid } from "../base/ids.ts";
-import { isMillraceError, MillraceError } from "../errors.ts";
+import { isMillraceError, MillraceError, toMillraceError } from "../errors.ts";
 import { ltxFileName, SNAPSHOT_LEVEL } from "../ltx/names.ts";
 import type { LtxFileId, LtxStore } from "../storage/ltx-store.ts";
 import type { LocalContent } from "./local-file.ts";
@@ -46,13 +46,32 @@ export async function upload(options: UploadOptions): Promise<"created" | "repea
   } catch (error) {
     const isOwn = outcome === "created" && options.store.capabilities.conditionalCreate;
     const mayWithdraw = isOwn && (isRange || file.level === SNAPSHOT_LEVEL);
-    if (mayWithdraw && isMillraceError(error, "ship/conflict")) {
-      // Best effort: if it stays, its reader finds pages that do not add up, and says so.
-      await options.store.delete([file], { signal: options.signal }).catch(() => {});
-    }
+    if (mayWithdraw && isMillraceError(error, "ship/conflict")) await withdraw(options, error);
     throw error;
   }
   return outcome;
+}
+
+/** Takes the file back because of `conflict`. When it stays, throws the conflict with its name: somebody has to delete it. */
+async function withdraw(options: UploadOptions, conflict: MillraceError): Promise<void> {
+  const { store, file, signal } = options;
+  try {
+    await store.delete([file], { signal });
+  } catch (error) {
+    const key = store.keyOf(file);
+    const { message, details, hint } = conflict;
+    const why = toMillraceError(error).message;
+    throw new MillraceError(
+      "ship/conflict",
+      `${message}; "${key}" could not be taken back: ${why}`,
+      {
+        op: "ship",
+        details: { ...details, left: key },
+        hint: `${hint}; delete "${key}", which is no part of the other one's line`,
+        cause: error,
+      },
+    );
+  }
 }
 
 async function put(options: UploadOptions): Promise<"created" | "repeated"> {

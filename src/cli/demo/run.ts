@@ -9,7 +9,13 @@ import { setTimeout as pause } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { formatDuration } from "../../base/duration.ts";
 import { formatBytes, formatCount } from "../../base/format.ts";
-import { replicate, restore, type Replication, type RestoreResult } from "../../index.ts";
+import {
+  isMillraceError,
+  replicate,
+  restore,
+  type Replication,
+  type RestoreResult,
+} from "../../index.ts";
 import { examine, type Check } from "./checks.ts";
 import { ShopProcess } from "./shop-process.ts";
 
@@ -163,8 +169,8 @@ class Demo {
 
   async #killBoth(shop: ShopProcess, replication: Replication): Promise<void> {
     // In the middle of a question, so that neither gets to finish anything.
-    replication.durable().catch(() => {});
-    await Promise.all([killDaemon(replication), shop.kill()]);
+    const question = endsWithProcess(replication.durable());
+    await Promise.all([question, killDaemon(replication), shop.kill()]);
     this.#say("SIGKILL to the shop and to Millrace, in the middle of the trade.");
   }
 
@@ -214,7 +220,16 @@ async function killDaemon(replication: Replication): Promise<void> {
   } catch {
     return; // It is gone already.
   }
-  await replication.close().catch(() => {});
+  await endsWithProcess(replication.close());
+}
+
+/** Waits for a call that may be cut short by the end of the process that answers it, and fails for no other reason. */
+async function endsWithProcess(call: Promise<unknown>): Promise<void> {
+  try {
+    await call;
+  } catch (error) {
+    if (!isMillraceError(error, "daemon/child-exited")) throw error;
+  }
 }
 
 function median(values: readonly number[]): number {
