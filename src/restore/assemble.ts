@@ -21,8 +21,8 @@ import type { LtxFileInfo, LtxStore } from "../storage/ltx-store.ts";
 import { BoundedJobs, type JobLimits } from "./bounded-jobs.ts";
 import { FRAME_USE, type FrameSums } from "./decode-frames.ts";
 import { LocalReader } from "./local-reader.ts";
-import { PageSet } from "./page-set.ts";
 import { openOutput, type OpenOutputOptions, type RestoreProof } from "./open-output.ts";
+import { PageSet } from "./page-set.ts";
 import { NO_PATCHES, Patches } from "./patches.ts";
 import { piecesOf } from "./pieces.ts";
 import { openPlanFile, WHOLE_FILE_BYTES, type PlanFile } from "./plan-file.ts";
@@ -254,6 +254,7 @@ function missingPages(missing: number): MillraceError {
   return new MillraceError("restore/gap", message, {
     op: "restore assemble",
     details: { missing },
+    hint: "a file that held them is gone from the replica: restore a TXID before it (millrace ltx -level all lists them), or from another copy of the replica",
   });
 }
 

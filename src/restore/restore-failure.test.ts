@@ -375,6 +375,7 @@ test("restoreDatabase() reads back what it wrote and refuses a file that differs
       },
     });
     assert.ok(isMillraceError(error, "restore/unproven"), String(error));
+    assert.ok(error.message.startsWith(`restore to "${output}": `), error.message);
     // The replica is sound: it is not the one to blame.
     if (spoil === "change") assert.match(error.hint ?? "", /does not keep what is written/);
     assertUntouched(output, true);

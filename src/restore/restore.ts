@@ -105,7 +105,7 @@ export async function restoreDatabase(options: RestoreOptions): Promise<RestoreR
     };
   } catch (error) {
     discardQuietly(output, options.logger ?? SILENT);
-    throw isMillraceError(error, "fs/disk-full") ? explainFullDisk(error, output) : error;
+    throw explain(error, output);
   }
 }
 
@@ -187,11 +187,17 @@ function discardQuietly(output: Output, logger: Logger): void {
   }
 }
 
-function explainFullDisk(error: MillraceError, output: Output): MillraceError {
-  return new MillraceError(error.code, `restore to "${output.path}": ${error.message}`, {
-    op: "restore",
-    details: { ...error.details, output: output.path },
-    hint: "the output was left as it was; free disk space, or choose an output on another file system",
+/** Says which restore it was, where the error cannot know. */
+function explain(error: unknown, output: Output): unknown {
+  if (!isMillraceError(error, "fs/disk-full", "restore/unproven")) return error;
+  const { code, op, details, message } = error;
+  const isFull = code === "fs/disk-full";
+  return new MillraceError(code, `restore to "${output.path}": ${message}`, {
+    op: isFull ? "restore" : op,
+    details: { ...details, output: output.path },
+    hint: isFull
+      ? "the output was left as it was; free disk space, or choose an output on another file system"
+      : error.hint,
     cause: error,
   });
 }
