@@ -11,12 +11,12 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { NO_CHECKSUM, toTxid } from "../../src/base/ids.ts";
+import { toTxid } from "../../src/base/ids.ts";
 import { openKernel } from "../../src/kernel/kernel.ts";
-import { FLAG_NO_CHECKSUM } from "../../src/ltx/constants.ts";
 import { LtxDecoder } from "../../src/ltx/decoder.ts";
 import { LtxEncoder, type LtxSink } from "../../src/ltx/encoder.ts";
 import { memorySource, MemorySink } from "../../src/ltx/memory.ts";
+import { sampleHeader } from "../../src/testing/ltx-samples.ts";
 
 const PAGE_SIZE = 4096;
 const WRITE_BYTES = 1 << 20;
@@ -44,21 +44,7 @@ function encodeFile(databasePath: string, sink: LtxSink): void {
   const kernel = openKernel({ pageSize: PAGE_SIZE });
   const fd = openSync(databasePath, "r");
   const commit = fstatSync(fd).size / PAGE_SIZE;
-  const header = {
-    flags: FLAG_NO_CHECKSUM,
-    pageSize: PAGE_SIZE,
-    commit,
-    minTxid: toTxid(1),
-    maxTxid: toTxid(1),
-    timestampMs: 0,
-    preApplyChecksum: NO_CHECKSUM,
-    walOffset: 0,
-    walSize: 0,
-    walSalt1: 0,
-    walSalt2: 0,
-    nodeId: 0n,
-    databaseChecksum: NO_CHECKSUM,
-  };
+  const header = sampleHeader({ pageSize: PAGE_SIZE, commit, minTxid: toTxid(1) });
   const encoder = new LtxEncoder({ kernel, header, sink });
   for (let page = 0; page < commit; page += kernel.batchPages) {
     const count = Math.min(kernel.batchPages, commit - page);

@@ -119,15 +119,7 @@ test("[C4] a WAL that lost a frame in its middle in an OS crash is noticed altho
 test("[C8] a database replaced while running is captured onto the same line", () => {
   using bench = running();
   const { txid } = bench.capture;
-  bench.closeApp();
-  using other = new CaptureBench();
-  other.app.exec("CREATE TABLE fresh (v); INSERT INTO fresh VALUES (randomblob(20000))");
-  other.app.exec("PRAGMA wal_checkpoint(TRUNCATE)");
-  other.closeApp();
-  rmSync(`${bench.path}-wal`, { force: true });
-  rmSync(`${bench.path}-shm`, { force: true });
-  renameSync(other.path, bench.path);
-  bench.app = new DatabaseSync(bench.path);
+  bench.replaceDatabase("CREATE TABLE fresh (v); INSERT INTO fresh VALUES (randomblob(20000))");
   bench.app.exec("INSERT INTO fresh VALUES (2)");
   bench.sync();
   bench.verify();
@@ -176,15 +168,9 @@ for (const when of ["while down", "while running"]) {
   test(`[C5] a change of page size ${when} becomes a boundary: a full file and a snapshot 1-N`, () => {
     using bench = running();
     if (when === "while down") bench.stop();
-    bench.closeApp();
-    using other = new CaptureBench({ pageSize: 1024 });
-    other.app.exec(
-      "CREATE TABLE t (v); INSERT INTO t VALUES (randomblob(30000)); PRAGMA wal_checkpoint(TRUNCATE)",
-    );
-    other.closeApp();
-    for (const suffix of ["", "-wal", "-shm"]) rmSync(`${bench.path}${suffix}`, { force: true });
-    renameSync(other.path, bench.path);
-    bench.app = new DatabaseSync(bench.path);
+    bench.replaceDatabase("CREATE TABLE t (v); INSERT INTO t VALUES (randomblob(30000))", {
+      pageSize: 1024,
+    });
     bench.app.exec("INSERT INTO t VALUES (1)");
     if (when === "while down") bench.start();
     else bench.sync();

@@ -96,7 +96,7 @@ export interface Kernel {
   /**
    * Decodes frames of either kind that lie in `input` to pages in `output`; advances the file's
    * `crc`. With `hashed: false` neither that nor `checksums` and `pageCrcs` are touched, which takes
-   * half the time.
+   * two thirds of the time.
    */
   decodePages(
     crc: CrcRegister,

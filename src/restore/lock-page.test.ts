@@ -3,9 +3,8 @@ import { closeSync, mkdtempSync, openSync, readSync, rmSync, statSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { toChecksum, toTxid } from "../base/ids.ts";
+import { toTxid } from "../base/ids.ts";
 import { openKernel } from "../kernel/kernel.ts";
-import { FLAG_NO_CHECKSUM } from "../ltx/constants.ts";
 import { LtxEncoder } from "../ltx/encoder.ts";
 import { lockPgno } from "../ltx/header.ts";
 import { MemorySink } from "../ltx/memory.ts";
@@ -13,6 +12,7 @@ import { RollingChecksum } from "../ltx/rolling-checksum.ts";
 import { systemClock } from "../platform/clock.ts";
 import { openMemoryStore } from "../storage/backends/memory/memory.ts";
 import { LtxStore } from "../storage/ltx-store.ts";
+import { sampleHeader } from "../testing/ltx-samples.ts";
 import { samplePage } from "../testing/replica-line.ts";
 import { restoreDatabase } from "./restore.ts";
 
@@ -23,21 +23,7 @@ const LOCK = lockPgno(PAGE_SIZE);
 function snapshotOf(commit: number, images: ReadonlyMap<number, Uint8Array>): Uint8Array {
   const kernel = openKernel({ pageSize: PAGE_SIZE });
   const sink = new MemorySink();
-  const header = {
-    flags: FLAG_NO_CHECKSUM,
-    pageSize: PAGE_SIZE,
-    commit,
-    minTxid: toTxid(1),
-    maxTxid: toTxid(1),
-    timestampMs: 1_700_000_000_000,
-    preApplyChecksum: toChecksum(0n),
-    walOffset: 0,
-    walSize: 0,
-    walSalt1: 0,
-    walSalt2: 0,
-    nodeId: 0n,
-    databaseChecksum: toChecksum(0n),
-  };
+  const header = sampleHeader({ pageSize: PAGE_SIZE, commit, minTxid: toTxid(1) });
   const encoder = new LtxEncoder({ kernel, header, sink });
   const rolling = new RollingChecksum();
   const zeros = new Uint8Array(PAGE_SIZE);

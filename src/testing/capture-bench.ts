@@ -1,6 +1,6 @@
 /** A database, an application connection on it and a capture of it, in one temporary directory. */
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, renameSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -61,6 +61,17 @@ export class CaptureBench implements Disposable {
   closeApp(): void {
     this.#app?.close();
     this.#app = undefined;
+  }
+
+  /** Ends the application, puts another database, made by `sql`, in the place of this one, and opens that. */
+  replaceDatabase(sql: string, options: BenchOptions = {}): void {
+    this.closeApp();
+    using other = new CaptureBench(options);
+    other.app.exec(`${sql}; PRAGMA wal_checkpoint(TRUNCATE)`);
+    other.closeApp();
+    for (const suffix of ["", "-wal", "-shm"]) rmSync(`${this.path}${suffix}`, { force: true });
+    renameSync(other.path, this.path);
+    this.app = new DatabaseSync(this.path);
   }
 
   get capture(): Capture {

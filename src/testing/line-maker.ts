@@ -4,14 +4,14 @@
  */
 import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { NO_CHECKSUM, NO_TXID, nextTxid, toTxid, type Checksum, type Txid } from "../base/ids.ts";
+import { NO_TXID, nextTxid, toTxid, type Checksum, type Txid } from "../base/ids.ts";
 import { openKernel, type Kernel } from "../kernel/kernel.ts";
-import { FLAG_NO_CHECKSUM } from "../ltx/constants.ts";
 import { LtxDecoder, readLtxHeader } from "../ltx/decoder.ts";
 import { LtxEncoder } from "../ltx/encoder.ts";
 import { MemorySink, memorySource } from "../ltx/memory.ts";
 import { ltxFileName } from "../ltx/names.ts";
 import { RollingChecksum } from "../ltx/rolling-checksum.ts";
+import { sampleHeader } from "./ltx-samples.ts";
 
 /** Page number to page. */
 export type Image = ReadonlyMap<number, Uint8Array>;
@@ -144,21 +144,14 @@ export class LineMaker {
     const encoder = new LtxEncoder({
       kernel: kernelFor(this.#pageSize),
       sink,
-      header: {
-        flags: FLAG_NO_CHECKSUM,
+      header: sampleHeader({
         pageSize: this.#pageSize,
         commit: this.#image.size,
         minTxid,
         maxTxid,
         timestampMs,
-        preApplyChecksum: NO_CHECKSUM,
-        walOffset: 0,
-        walSize: 0,
-        walSalt1: 0,
-        walSalt2: 0,
-        nodeId: 0n,
         databaseChecksum: this.checksum,
-      },
+      }),
     });
     for (const pgno of pgnos) {
       encoder.writePages(Uint32Array.of(pgno), this.#image.get(pgno) ?? new Uint8Array(0));

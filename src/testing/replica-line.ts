@@ -4,15 +4,16 @@
  * The model is plain: an array of pages that each transaction changes, and a copy of it per TXID. What a
  * reader of the files comes up with is compared with these copies.
  */
-import { toTxid, toChecksum, type Checksum, type Txid } from "../base/ids.ts";
+import { NO_CHECKSUM, toTxid, toChecksum, type Checksum, type Txid } from "../base/ids.ts";
 import { openKernel, type Kernel, type PageFormat } from "../kernel/kernel.ts";
 import { compactLtx } from "../ltx/compactor.ts";
 import { CHECKSUM_FLAG, FLAG_NO_CHECKSUM } from "../ltx/constants.ts";
 import { LtxEncoder } from "../ltx/encoder.ts";
-import { lockPgno, type LtxHeader } from "../ltx/header.ts";
+import { lockPgno } from "../ltx/header.ts";
 import { memorySource, MemorySink } from "../ltx/memory.ts";
 import { ltxFileName } from "../ltx/names.ts";
 import type { LtxFileInfo, LtxStore } from "../storage/ltx-store.ts";
+import { sampleHeader } from "./ltx-samples.ts";
 
 export interface ReplicaLineOptions {
   readonly store: LtxStore;
@@ -144,21 +145,16 @@ export class ReplicaLine {
   }): Promise<LtxFileInfo> {
     const { checksums = "tag", pageFormat } = this.#options;
     const isTracked = checksums === "tracked";
-    const header: LtxHeader = {
+    const header = sampleHeader({
       flags: isTracked ? 0 : FLAG_NO_CHECKSUM,
       pageSize: this.pageSize,
       commit: this.#pages.length,
       minTxid: file.minTxid,
       maxTxid: this.txid,
       timestampMs: this.timeOf(this.#txid),
-      preApplyChecksum: isTracked && file.minTxid > 1n ? file.preApplyChecksum : toChecksum(0n),
-      walOffset: 0,
-      walSize: 0,
-      walSalt1: 0,
-      walSalt2: 0,
-      nodeId: 0n,
-      databaseChecksum: checksums === "tag" ? this.#checksum : toChecksum(0n),
-    };
+      preApplyChecksum: isTracked && file.minTxid > 1n ? file.preApplyChecksum : NO_CHECKSUM,
+      databaseChecksum: checksums === "tag" ? this.#checksum : NO_CHECKSUM,
+    });
     const sink = new MemorySink();
     const encoder = new LtxEncoder({ kernel: this.#kernel, header, sink, pageFormat });
     for (const pgno of file.pgnos) {

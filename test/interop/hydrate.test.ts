@@ -3,9 +3,8 @@
  * compactor accept every file, and the bytes are equal.
  */
 import assert from "node:assert/strict";
-import { readFileSync, renameSync, rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { CaptureBench, type BenchOptions } from "../../src/testing/capture-bench.ts";
 import { assertSameBytes, interopTest, type Scene } from "./scene.ts";
 
@@ -121,13 +120,7 @@ interopTest(
     transact(bench);
     const before = { image: bench.expected(), txid: bench.capture.txid };
     await scene.ship(bench.metaDir);
-    bench.closeApp();
-    using other = new CaptureBench({ pageSize: 1024 });
-    other.app.exec(`${CREATE}; ${INSERT}; PRAGMA wal_checkpoint(TRUNCATE)`);
-    other.closeApp();
-    for (const suffix of ["", "-wal", "-shm"]) rmSync(`${bench.path}${suffix}`, { force: true });
-    renameSync(other.path, bench.path);
-    bench.app = new DatabaseSync(bench.path);
+    bench.replaceDatabase(`${CREATE}; ${INSERT}`, { pageSize: 1024 });
     bench.sync();
     const boundaryTxid = bench.capture.txid;
     await assertReplicaGives(scene, bench);

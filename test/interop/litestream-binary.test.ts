@@ -6,7 +6,7 @@
  */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { promisify } from "node:util";
@@ -120,13 +120,7 @@ test("Litestream restores our replica after a change of the page size", { skip }
   using bench = capturing();
   bench.app.exec(INSERT);
   bench.sync();
-  bench.closeApp();
-  using other = new CaptureBench({ pageSize: 1024 });
-  other.app.exec(`${CREATE}; ${INSERT}; PRAGMA wal_checkpoint(TRUNCATE)`);
-  other.closeApp();
-  for (const suffix of ["", "-wal", "-shm"]) rmSync(`${bench.path}${suffix}`, { force: true });
-  renameSync(other.path, bench.path);
-  bench.app = new DatabaseSync(bench.path);
+  bench.replaceDatabase(`${CREATE}; ${INSERT}`, { pageSize: 1024 });
   bench.sync();
   bench.app.exec(INSERT);
   bench.sync();
