@@ -206,6 +206,7 @@ class Session implements Disposable {
       env: { ...childEnvironment(scratch), LITESTREAM_LOG_LEVEL: "DEBUG" },
       stdio: ["pipe", "pipe", "inherit"],
     });
+    // A process that has ended is told of by its closing; writing to it is no error of its own.
     this.#child.stdin?.on("error", () => {});
     let rest = "";
     this.#child.stdout?.setEncoding("utf8").on("data", (text: string) => {
