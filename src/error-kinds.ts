@@ -19,7 +19,6 @@ export type ErrorCode =
   | "usage/invalid"
   | "config/invalid"
   | "url/invalid"
-  | "url/unsupported"
   | "runtime/unsupported"
   | "ltx/truncated"
   | "ltx/invalid"
@@ -47,6 +46,9 @@ export type ErrorCode =
   | "storage/invalid-key"
   | "storage/permission"
   | "storage/unavailable"
+  | "storage/throttled"
+  | "storage/no-bucket"
+  | "storage/misconfigured"
   | "storage/truncated"
   | "storage/closed"
   | "storage/misuse"
@@ -88,11 +90,6 @@ export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
     retry: "never",
     exit: 2,
     meaning: "A replica URL that cannot be parsed or whose scheme is unknown.",
-  },
-  "url/unsupported": {
-    retry: "never",
-    exit: 2,
-    meaning: "A replica URL of a kind that this version cannot open yet.",
   },
   "runtime/unsupported": {
     retry: "never",
@@ -233,7 +230,23 @@ export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
   "storage/unavailable": {
     retry: "backoff",
     exit: 1,
-    meaning: "The store did not answer, throttled, or failed in passing.",
+    meaning: "The store did not answer, or failed in passing.",
+  },
+  "storage/throttled": {
+    retry: "backoff",
+    exit: 1,
+    meaning: "The store refused a request because there were too many; nothing was changed by it.",
+  },
+  "storage/no-bucket": {
+    retry: "never",
+    exit: 3,
+    meaning: "The bucket, container or object store that the replica URL names does not exist.",
+  },
+  "storage/misconfigured": {
+    retry: "never",
+    exit: 2,
+    meaning:
+      "The store cannot be used as configured: a wrong region or endpoint, settings that exclude each other, a certificate that cannot be verified.",
   },
   "storage/truncated": {
     retry: "backoff",

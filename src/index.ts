@@ -24,4 +24,6 @@ export type { RestoreProgress } from "./restore/progress.ts";
 export type { RestoreResult } from "./restore/restore.ts";
 export type { RestorePlan } from "./restore/plan.ts";
 export type { RestoreProof } from "./restore/open-output.ts";
+export type { ReplicaLocation } from "./storage/replica-url/target.ts";
+export type { ReplicaSettings } from "./storage/replica-url/settings.ts";
 export type { LtxFileInfo } from "./storage/ltx-store.ts";

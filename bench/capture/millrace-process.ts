@@ -10,7 +10,7 @@ const capture = job.syncIntervalMs === undefined ? {} : { syncIntervalMs: job.sy
 const replicator = await openReplicator({
   databases: job.databases.map(({ path, replica }) => ({
     path,
-    to: [`file://${replica}`],
+    to: [{ url: `file://${replica}` }],
     capture,
   })),
   logger: SILENT,

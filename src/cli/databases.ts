@@ -1,5 +1,6 @@
 /** `millrace databases`: what the configuration says. */
-import { parseReplicaUrl, redactUrl } from "../storage/registry.ts";
+import { redactUrl } from "../storage/replica-url/redact.ts";
+import { parseReplicaUrl } from "../storage/replica-url/replica-url.ts";
 import type { Command } from "./command.ts";
 import { CONFIG_FLAGS, loadConfig } from "./config-file.ts";
 import { usage } from "./flags.ts";
@@ -17,7 +18,7 @@ export const databases: Command = {
     const { databases } = await loadConfig(args, terminal);
     const rows = databases.map(({ path, replica }) => ({
       path,
-      replica: parseReplicaUrl(replica.url).scheme,
+      replica: parseReplicaUrl(replica).scheme,
       url: redactUrl(replica.url),
     }));
     if (args.flag("json")) terminal.out(formatJson(rows));

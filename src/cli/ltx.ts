@@ -22,9 +22,9 @@ export const ltx: Command = {
   examples: ["millrace ltx -level all file:///backup/shop"],
   run: async (args, terminal) => {
     const levels = parseLevels(args.text("level") ?? "0");
-    const { url } = await resolveReplica("ltx", args, terminal);
+    const { replica } = await resolveReplica("ltx", args, terminal);
     using signals = new SignalAbort();
-    await using store = await openReplica(url);
+    await using store = await openReplica(replica);
     const files: LtxFileInfo[] = [];
     for (const level of levels) {
       for await (const file of store.list(level, { signal: signals.signal })) files.push(file);

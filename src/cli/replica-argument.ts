@@ -1,12 +1,13 @@
 /** The argument that says which replica: a URL, or a database of the configuration. */
 import { expandPath } from "../config/paths.ts";
 import { MillraceError } from "../errors.ts";
+import type { ReplicaLocation } from "../storage/replica-url/target.ts";
 import { findConfig } from "./config-file.ts";
 import { usage, type Arguments } from "./flags.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface ReplicaArgument {
-  readonly url: string;
+  readonly replica: ReplicaLocation;
   /** The database, when the argument named one. */
   readonly path: string | undefined;
 }
@@ -33,7 +34,7 @@ export async function resolveReplica(
   }
   if (more.length > 0) throw usage(command, `too many arguments: "${more[0]}"`, "name one replica");
   if (isUrl(argument)) {
-    if (args.text("config") === undefined) return { url: argument, path: undefined };
+    if (args.text("config") === undefined) return { replica: { url: argument }, path: undefined };
     throw usage(
       command,
       "-config does not go with a replica URL",
@@ -43,7 +44,7 @@ export async function resolveReplica(
   const path = expandPath(argument, terminal);
   const config = await findConfig(args, terminal);
   const database = config?.databases.find((candidate) => candidate.path === path);
-  if (database !== undefined) return { url: database.replica.url, path };
+  if (database !== undefined) return { replica: database.replica, path };
   const where =
     config === undefined ? "there is no configuration" : `it is not in "${config.source}"`;
   throw new MillraceError("config/invalid", `find replica of "${path}": ${where}`, {

@@ -13,7 +13,7 @@ import { openReplicator } from "../daemon/replicator.ts";
 import { splitWords } from "../daemon/shell-words.ts";
 import { readVersion } from "../daemon/version.ts";
 import { systemClock } from "../platform/clock.ts";
-import { parseReplicaUrl } from "../storage/registry.ts";
+import { parseReplicaUrl } from "../storage/replica-url/replica-url.ts";
 import type { Command } from "./command.ts";
 import { CONFIG_FLAGS, loadConfig } from "./config-file.ts";
 import { usage, type Arguments } from "./flags.ts";
@@ -66,7 +66,7 @@ export const replicate: Command = {
         "there is no database to replicate",
         'list databases under "dbs" in the configuration',
       );
-    for (const { replica } of config.databases) parseReplicaUrl(replica.url);
+    for (const { replica } of config.databases) parseReplicaUrl(replica);
     const json = args.flag("json");
     const logger = makeLogger(config, args, terminal);
     const version = readVersion();
@@ -136,7 +136,7 @@ function toOptions(config: DatabaseConfig): DatabaseOptions {
   return {
     path,
     metaDir,
-    to: [replica.url],
+    to: [{ url: replica.url, settings: replica.settings }],
     capture: { ...tuning, syncIntervalMs: replica.syncIntervalMs },
   };
 }

@@ -11,7 +11,10 @@ import type { IntegrityCheck } from "../restore/integrity.ts";
 import { planRestore } from "../restore/listing.ts";
 import type { RestorePlan, RestoreTarget } from "../restore/plan.ts";
 import { restoreDatabase, type RestoreResult } from "../restore/restore.ts";
-import { openReplica, parseReplicaUrl, redactUrl } from "../storage/registry.ts";
+import { openReplica } from "../storage/registry.ts";
+import { redactUrl } from "../storage/replica-url/redact.ts";
+import { parseReplicaUrl } from "../storage/replica-url/replica-url.ts";
+import type { ReplicaLocation } from "../storage/replica-url/target.ts";
 import type { LtxStore } from "../storage/ltx-store.ts";
 import type { Command } from "./command.ts";
 import { CONFIG_FLAGS } from "./config-file.ts";
@@ -78,7 +81,7 @@ export const restore: Command = {
       });
     }
     using signals = new SignalAbort();
-    await using store = await openReplica(request.url);
+    await using store = await openReplica(request.replica);
     try {
       if (args.flag("dry-run")) {
         const plan = await planRestore(store, request.target, { signal: signals.signal });
@@ -91,7 +94,7 @@ export const restore: Command = {
     } catch (error) {
       if (!args.flag("if-replica-exists") || !isMillraceError(error, "restore/no-backup"))
         throw error;
-      return tell(terminal, json, `"${redactUrl(request.url)}" is empty: nothing to do`, {
+      return tell(terminal, json, `"${redactUrl(request.replica.url)}" is empty: nothing to do`, {
         db_path: output,
         restored: false,
       });
@@ -100,7 +103,7 @@ export const restore: Command = {
 };
 
 interface Request {
-  readonly url: string;
+  readonly replica: ReplicaLocation;
   readonly source: string;
   readonly output: string;
   readonly target: RestoreTarget;
@@ -122,15 +125,19 @@ async function parseRequest(args: Arguments, terminal: Terminal): Promise<Reques
   const target = parseTarget(args);
   const integrityCheck = parseCheck(args.text("integrity-check") ?? "none");
   const parallelism = parseParallelism(args.text("parallelism"));
-  const { url, path } = await resolveReplica(NAME, args, terminal);
-  parseReplicaUrl(url);
+  const { replica, path } = await resolveReplica(NAME, args, terminal);
+  parseReplicaUrl(replica);
   const out = args.text("o");
   if (out === undefined && path === undefined) {
-    throw usage(NAME, "the output is missing", `millrace restore -o copy.db ${redactUrl(url)}`);
+    throw usage(
+      NAME,
+      "the output is missing",
+      `millrace restore -o copy.db ${redactUrl(replica.url)}`,
+    );
   }
   return {
-    url,
-    source: path ?? redactUrl(url),
+    replica,
+    source: path ?? redactUrl(replica.url),
     output: out === undefined ? (path ?? "") : expandPath(out, terminal),
     target,
     parallelism,
@@ -204,7 +211,7 @@ async function carryOut(
 function resultJson(request: Request, result: RestoreResult): Record<string, unknown> {
   return {
     db_path: request.output,
-    replica: parseReplicaUrl(request.url).scheme,
+    replica: parseReplicaUrl(request.replica).scheme,
     txid: result.txid,
     duration_ms: result.durationMs,
     integrity_check: request.integrityCheck,
@@ -239,7 +246,7 @@ function planJson(request: Request, plan: RestorePlan): Record<string, unknown> 
   return {
     source: request.source,
     target_path: request.output,
-    replica: parseReplicaUrl(request.url).scheme,
+    replica: parseReplicaUrl(request.replica).scheme,
     min_txid: plan.files[0]?.minTxid,
     max_txid: plan.txid,
     files: plan.files.map((file) => ({
@@ -266,7 +273,7 @@ function formatPlan(request: Request, plan: RestorePlan): string {
   const range = first === undefined ? "-" : `${formatTxid(first)}-${formatTxid(plan.txid)}`;
   return `source      ${request.source}
 target      ${request.output}
-replica     ${parseReplicaUrl(request.url).scheme}
+replica     ${parseReplicaUrl(request.replica).scheme}
 txid range  ${range}
 
 ${formatTable(["level", "file", "min_txid", "max_txid", "size", "timestamp"], rows)}`;

@@ -49,7 +49,7 @@ describe("runCommandLine()", () => {
     [["replicate", "a.db", "file:///b", "file:///c"], 2, "usage/invalid", /too many arguments/],
     [["replicate", "file:///b", "a.db"], 2, "usage/invalid", /is where the database path belongs/],
     [["replicate", "a.db", "ftp://host/b"], 2, "url/invalid", /unknown scheme "ftp"/],
-    [["replicate", "a.db", "s3://bucket/b"], 2, "url/unsupported", /not in this version/],
+    [["replicate", "a.db", "s3://bucket/b?regoin=x"], 2, "url/invalid", /mean "region"\?/],
     [["replicate", "a.db", "/backup/a"], 2, "url/invalid", /did you mean "file:\/\/\/backup\/a"\?/],
     [
       ["replicate", "-once", "-exec", "true", "a.db", "file:///b"],

@@ -1,5 +1,6 @@
 /** What a configuration says, as plain data with every default filled in. */
 import type { LogLevel } from "../base/logger.ts";
+import type { ReplicaLocation } from "../storage/replica-url/target.ts";
 
 export interface Config {
   readonly databases: readonly DatabaseConfig[];
@@ -33,7 +34,6 @@ export interface DatabaseConfig {
   readonly pageFormat: "block" | "frame";
 }
 
-export interface ReplicaConfig {
-  readonly url: string;
+export interface ReplicaConfig extends ReplicaLocation {
   readonly syncIntervalMs: number;
 }

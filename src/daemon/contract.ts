@@ -6,6 +6,7 @@ import type { Txid } from "../base/ids.ts";
 import type { CaptureOptions, CapturePhase } from "../capture/contract.ts";
 import type { ErrorRecord } from "../errors.ts";
 import type { ShipState } from "../ship/contract.ts";
+import type { ReplicaLocation } from "../storage/replica-url/target.ts";
 
 export type { CapturePhase } from "../capture/contract.ts";
 export type { ShipState } from "../ship/contract.ts";
@@ -17,7 +18,7 @@ export interface DatabaseOptions {
   /** Absolute; default `.<file>-millrace` beside the database. */
   readonly metaDir?: string | undefined;
   /** Replica URLs, at least one. */
-  readonly to: readonly string[];
+  readonly to: readonly ReplicaLocation[];
   readonly capture?: Partial<Omit<CaptureOptions, "path" | "metaDir">> | undefined;
 }
 

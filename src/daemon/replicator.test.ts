@@ -23,6 +23,7 @@ import { SqlProcess } from "../testing/sql-process.ts";
 import type { ReplicationEvent } from "./contract.ts";
 import { readStatusFile, type StatusRecord } from "./status-file.ts";
 import { openReplicator, type Replicator, type ReplicatorOptions } from "./replicator.ts";
+import { toLocation } from "../storage/replica-url/replica-url.ts";
 import { restore } from "./restore-from.ts";
 
 const DEADLINE_MS = 20_000;
@@ -60,7 +61,7 @@ class Bench implements AsyncDisposable {
   ): Promise<Replicator> {
     const { to = [this.url()], ...rest } = options;
     return openReplicator({
-      databases: [{ path: this.path, to }],
+      databases: [{ path: this.path, to: to.map(toLocation) }],
       logger: SILENT,
       version: "test",
       pid: process.pid,
@@ -200,19 +201,20 @@ describe("Replicator", () => {
     await using _replicator = await bench.replicate();
     await assert.rejects(bench.replicate(), (error) => isMillraceError(error, "capture/busy"));
     const path = join(bench.dir, "no", "such.db");
-    await assert.rejects(bench.replicate({ databases: [{ path, to: [bench.url()] }] }), (error) =>
-      isMillraceError(error, "fs/not-found"),
+    await assert.rejects(
+      bench.replicate({ databases: [{ path, to: [{ url: bench.url() }] }] }),
+      (error) => isMillraceError(error, "fs/not-found"),
     );
     assert.equal(existsSync(join(bench.dir, "no")), false);
   });
 
   it("refuses a database twice, none, and a destination twice", async () => {
     await using bench = await Bench.open();
-    const database = { path: bench.path, to: [bench.url()] };
+    const database = { path: bench.path, to: [{ url: bench.url() }] };
     for (const databases of [
       [database, database],
       [{ ...database, to: [] }],
-      [{ ...database, to: [bench.url(), bench.url()] }],
+      [{ ...database, to: [{ url: bench.url() }, { url: bench.url() }] }],
     ]) {
       await assert.rejects(bench.replicate({ databases }), (error) =>
         isMillraceError(error, "config/invalid"),
@@ -227,8 +229,8 @@ describe("Replicator", () => {
     await bench.insert(1);
     const replicator = await bench.replicate({
       databases: [
-        { path: bench.path, to: [bench.url()] },
-        { path: junk, to: [bench.url("junk")] },
+        { path: bench.path, to: [{ url: bench.url() }] },
+        { path: junk, to: [{ url: bench.url("junk") }] },
       ],
     });
     await assert.rejects(replicator.sync({ wait: true }), (error) =>

@@ -14,7 +14,8 @@ import type { WorkerSetup } from "../capture/protocol.ts";
 import { fromErrorRecord, MillraceError } from "../errors.ts";
 import { systemClock, systemRandom } from "../platform/clock.ts";
 import { nodeFiles, type Files } from "../platform/files.ts";
-import { openReplica, redactUrl } from "../storage/registry.ts";
+import { openReplica } from "../storage/registry.ts";
+import { redactUrl } from "../storage/replica-url/redact.ts";
 import { CapturePool } from "./capture-pool.ts";
 import { CloseLimit } from "./close-limit.ts";
 import type { ReplicatorContext } from "./context.ts";
@@ -112,9 +113,9 @@ export class Replicator implements AsyncDisposable {
     this.#checkPlace(options);
     await using targets = new AsyncDisposableStack();
     const opened: Target[] = [];
-    for (const url of options.to) {
-      const store = targets.use(await openReplica(url, { access: "write" }));
-      opened.push({ name: redactUrl(url), store });
+    for (const location of options.to) {
+      const store = targets.use(await openReplica(location, { access: "write" }));
+      opened.push({ name: redactUrl(location.url), store });
     }
     const mourners: ((error: MillraceError) => void)[] = [];
     const thread = this.#pool.take((error) => mourners.forEach((mourn) => mourn(error)));
@@ -145,7 +146,7 @@ export class Replicator implements AsyncDisposable {
       ? "it is replicated already"
       : to.length === 0
         ? "it has no destination"
-        : new Set(to).size < to.length
+        : new Set(to.map((location) => JSON.stringify(location))).size < to.length
           ? "two of its destinations are the same"
           : undefined;
     if (problem !== undefined) {

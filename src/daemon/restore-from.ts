@@ -6,10 +6,12 @@ import type { RestoreTarget } from "../restore/plan.ts";
 import type { RestoreProgress } from "../restore/progress.ts";
 import { restoreDatabase, type RestoreResult } from "../restore/restore.ts";
 import { openReplica } from "../storage/registry.ts";
+import { toLocation } from "../storage/replica-url/replica-url.ts";
+import type { ReplicaLocation } from "../storage/replica-url/target.ts";
 
 export interface RestoreOptions {
   /** Replica URL. */
-  readonly from: string;
+  readonly from: string | ReplicaLocation;
   /** Path of the database file to be. */
   readonly to: string;
   /** Exactly the state after this transaction. Not together with `timestamp`. */
@@ -33,7 +35,7 @@ export interface RestoreOptions {
 export async function restore(options: RestoreOptions): Promise<RestoreResult> {
   const { from, to, txid, timestamp, ...rest } = options;
   const target = toTarget(txid, timestamp);
-  await using store = await openReplica(from);
+  await using store = await openReplica(toLocation(from));
   return await restoreDatabase({ ...rest, store, output: to, target });
 }
 

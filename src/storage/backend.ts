@@ -7,6 +7,7 @@
  * (or an `AbortError`, which the wrapper replaces by the reason).
  */
 import type { ObjectInfo, ObjectKey, StoreCapabilities } from "./contract.ts";
+import type { RequestMeter } from "./meter.ts";
 
 export interface BackendCall {
   /** Aborted by the caller or when the store closes. */
@@ -54,6 +55,8 @@ export interface BackendBody {
 export interface StoreBackend {
   readonly type: string;
   readonly capabilities: StoreCapabilities;
+  /** See `ObjectStore.usage`. */
+  readonly meter?: RequestMeter | undefined;
   get(key: ObjectKey, call: BackendGet): Promise<BackendBody>;
   head(key: ObjectKey, call: BackendCall): Promise<ObjectInfo>;
   put(key: ObjectKey, source: BackendSource, call: BackendPut): Promise<ObjectInfo>;

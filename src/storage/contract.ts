@@ -10,6 +10,8 @@
  * calls with `storage/closed` and ends running ones with the same error before it resolves.
  */
 
+import type { StoreUsage } from "./meter.ts";
+
 /**
  * A relative key: segments of printable characters joined by `/`, no empty, `.` or `..` segment, no
  * backslash, at most 1,024 bytes of UTF-8. The last segment does not end in `.tmp`: such names belong
@@ -98,4 +100,6 @@ export interface ObjectStore extends AsyncDisposable {
    * whole, so an open file stays what it was.
    */
   localPath?(key: ObjectKey): string | undefined;
+  /** What the store's server was asked since it was opened; `undefined`, or no such method, when there is none. */
+  usage?(): StoreUsage | undefined;
 }

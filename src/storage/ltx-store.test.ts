@@ -43,30 +43,12 @@ describe("LtxStore keys", () => {
   });
 
   it("has the layout of S3", () => {
-    const store = open({ layout: "s3", prefix: "backups/app.db" });
-    assert.equal(
-      store.keyOf(file(0, 1)),
-      "backups/app.db/0000/0000000000000001-0000000000000001.ltx",
-    );
-    assert.equal(
-      store.keyOf(file(9, 1)),
-      "backups/app.db/0009/0000000000000001-0000000000000001.ltx",
-    );
+    const store = open({ layout: "s3" });
+    assert.equal(store.keyOf(file(0, 1)), "0000/0000000000000001-0000000000000001.ltx");
+    assert.equal(store.keyOf(file(9, 1)), "0009/0000000000000001-0000000000000001.ltx");
   });
 
-  it("puts a prefix before the level, with or without a slash", () => {
-    for (const prefix of ["a/b", "a/b/"]) {
-      assert.equal(open({ prefix }).levelPrefix(2), "a/b/ltx/2/");
-    }
-  });
-
-  it("refuses hostile prefixes and levels that do not exist", () => {
-    for (const prefix of ["/a", "../a", "a//b", "a\0"]) {
-      assert.throws(
-        () => open({ prefix }),
-        (error) => isMillraceError(error, "storage/invalid-key"),
-      );
-    }
+  it("refuses levels that do not exist", () => {
     for (const level of [-1, MAX_LEVEL + 1, 0.5, Number.NaN]) {
       assert.throws(
         () => open().levelPrefix(level),
@@ -100,7 +82,7 @@ describe("LtxStore.list()", () => {
         fc.array(fc.tuple(txid, txid), { maxLength: 20 }),
         txid,
         async (pairs, seek) => {
-          await using store = open({ layout: "s3", prefix: "db" });
+          await using store = open({ layout: "s3" });
           const files = pairs.map(([a, b]) => file(0, a < b ? a : b, a < b ? b : a));
           for (const one of files) await store.write(one, pattern(1), { createdAtMs: 1 });
           const found = ranges(await listed(store.list(0, { seek: toTxid(seek) })));
@@ -167,7 +149,7 @@ describe("LtxStore.list()", () => {
 
 describe("LtxStore files", () => {
   it("write(), head(), open() and delete() agree", async () => {
-    await using store = open({ prefix: "app" });
+    await using store = open();
     const one = file(2, 3, 9);
     const written = await store.write(one, pattern(500), {
       createdAtMs: CREATED_AT_MS,

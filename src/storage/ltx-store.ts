@@ -20,7 +20,6 @@ import type {
   ObjectStore,
   StoreCapabilities,
 } from "./contract.ts";
-import { assertPrefix } from "./keys.ts";
 
 /** `ltx`: `ltx/<level>/<name>`, decimal. `s3`: `<level as 4 hex digits>/<name>`, no `ltx` segment. */
 export type LtxLayout = "ltx" | "s3";
@@ -46,8 +45,6 @@ export interface LtxFileInfo extends LtxFileId {
 export interface LtxStoreOptions {
   /** Default `ltx`. */
   readonly layout?: LtxLayout | undefined;
-  /** Key prefix of this replica, without slashes at its ends; default none. */
-  readonly prefix?: string | undefined;
 }
 
 export interface LtxListOptions extends CallOptions {
@@ -68,14 +65,10 @@ export class LtxStore implements AsyncDisposable {
   /** The store underneath, which this one owns. */
   readonly store: ObjectStore;
   readonly layout: LtxLayout;
-  readonly #prefix: string;
 
   constructor(store: ObjectStore, options: LtxStoreOptions = {}) {
-    const { layout = "ltx", prefix = "" } = options;
-    assertPrefix("open replica", prefix);
     this.store = store;
-    this.layout = layout;
-    this.#prefix = prefix === "" || prefix.endsWith("/") ? prefix : `${prefix}/`;
+    this.layout = options.layout ?? "ltx";
   }
 
   get capabilities(): StoreCapabilities {
@@ -94,7 +87,7 @@ export class LtxStore implements AsyncDisposable {
       `LTX level ${level} is out of range`,
     );
     const name = this.layout === "ltx" ? `ltx/${level}` : level.toString(16).padStart(4, "0");
-    return `${this.#prefix}${name}/`;
+    return `${name}/`;
   }
 
   /** The files of a level in order of (min, max) TXID; objects with other names are skipped. */

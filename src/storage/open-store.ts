@@ -22,6 +22,7 @@ import type {
   StoreCapabilities,
 } from "./contract.ts";
 import { assertKey, assertPrefix } from "./keys.ts";
+import type { StoreUsage } from "./meter.ts";
 import { guardSource } from "./source.ts";
 
 /** Makes a store of a backend that is ready to serve. The store owns the backend and closes it. */
@@ -135,6 +136,10 @@ class OpenStore implements ObjectStore {
     this.#calls.check(op, undefined);
     assertKey(op, key);
     return this.#backend.localPath?.(key);
+  }
+
+  usage(): StoreUsage | undefined {
+    return this.#backend.meter?.usage();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

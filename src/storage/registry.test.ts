@@ -22,7 +22,7 @@ describe("openReplica()", () => {
   it("opens a directory whose name has a space and a percent sign", async () => {
     using directory = temporaryDirectory();
     const path = join(directory.path, "my 100% back ups");
-    await using replica = await openReplica(`file://${path.replace("%", "%25")}`);
+    await using replica = await openReplica({ url: `file://${path.replace("%", "%25")}` });
     await replica.write(FILE, pattern(10), { createdAtMs: CREATED_AT_MS });
     assert.deepEqual(fs.readdirSync(join(path, "ltx/0")), [NAME]);
     assert.equal(fs.statSync(join(path, "ltx/0", NAME)).mode & 0o777, 0o600);
@@ -31,7 +31,7 @@ describe("openReplica()", () => {
   it("passes modes to the file backend", async () => {
     using directory = temporaryDirectory();
     const file = { directoryMode: 0o750, fileMode: 0o640 };
-    await using replica = await openReplica(`file://${directory.path}/r`, { file });
+    await using replica = await openReplica({ url: `file://${directory.path}/r` }, { file });
     await replica.write(FILE, pattern(10), { createdAtMs: CREATED_AT_MS });
     assert.equal(fs.statSync(join(directory.path, "r/ltx")).mode & 0o777, 0o750);
     assert.equal(fs.statSync(join(directory.path, "r/ltx/0", NAME)).mode & 0o777, 0o640);
@@ -44,26 +44,29 @@ describe("openReplica()", () => {
     fs.writeFileSync(leftover, "");
     const clock = { ...systemClock, now: () => Date.now() + 2 * STALE_AFTER_MS };
     for (const access of ["read", "write"] as const) {
-      await using replica = await openReplica(`file://${directory.path}`, { access, clock });
+      await using replica = await openReplica(
+        { url: `file://${directory.path}` },
+        { access, clock },
+      );
       assert.deepEqual(await Array.fromAsync(replica.list(0)), []);
       assert.equal(fs.existsSync(leftover), access === "read");
     }
   });
 
   it("shares memory stores of one name, and no others", async () => {
-    await using writer = await openReplica("memory:registry-test");
+    await using writer = await openReplica({ url: "memory:registry-test" });
     await writer.write(FILE, pattern(10), { createdAtMs: CREATED_AT_MS });
-    await using reader = await openReplica("memory://registry-test");
+    await using reader = await openReplica({ url: "memory://registry-test" });
     assert.equal((await reader.head(FILE)).sizeBytes, 10);
     for (const other of ["memory:registry-test-2", "memory:", "memory:"]) {
-      await using store = await openReplica(other);
+      await using store = await openReplica({ url: other });
       await assertFails("storage/not-found", () => store.head(FILE));
       await store.write(FILE, pattern(1), { createdAtMs: 1 });
     }
   });
 
   it("rejects what parseReplicaUrl() refuses", async () => {
-    await assertFails("url/invalid", () => openReplica("/a/path"));
-    await assertFails("url/unsupported", () => openReplica("s3://bucket/path"));
+    await assertFails("url/invalid", () => openReplica({ url: "/a/path" }));
+    await assertFails("url/invalid", () => openReplica({ url: "s3://bucket/path#x" }));
   });
 });

@@ -2,20 +2,13 @@
  * From a replica URL to a store: the only place that names backends, each loaded when first needed, so that
  * nobody pays for, or has to install, what no URL asks for.
  */
-import type { Clock } from "../base/clock.ts";
+import type { Clock, Random } from "../base/clock.ts";
 import type { MemoryObjects } from "./backends/memory/memory.ts";
 import type { ObjectStore } from "./contract.ts";
-import { LtxStore } from "./ltx-store.ts";
-import { parseReplicaUrl, type ReplicaUrl } from "./replica-url.ts";
-
-export {
-  formatReplicaUrl,
-  LATER_SCHEMES,
-  parseReplicaUrl,
-  redactUrl,
-  REPLICA_SCHEMES,
-  type ReplicaUrl,
-} from "./replica-url.ts";
+import { LtxStore, type LtxLayout } from "./ltx-store.ts";
+import type { RemoteContext } from "./remote/remote-store.ts";
+import { parseReplicaUrl } from "./replica-url/replica-url.ts";
+import type { ReplicaLocation, ReplicaTarget } from "./replica-url/target.ts";
 
 export interface OpenReplicaOptions {
   /** `write` also cleans up after writers that died. Default `read`, which changes nothing by itself. */
@@ -33,34 +26,72 @@ export interface OpenReplicaOptions {
     | undefined;
   /** Default: the system's. */
   readonly clock?: Clock | undefined;
+  readonly random?: Random | undefined;
+  /** Where credentials are looked for; default: the process's environment. */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
 }
 
 /** Named memory stores of this process, so that a writer and a reader can meet. */
 const sharedMemory = new Map<string, MemoryObjects>();
 
-/** Opens the replica at `url`. Whether anything is there shows in the first call. */
+/** Opens a replica. Whether anything is there shows in the first call. Throws `url/invalid`, `storage/misconfigured`. */
 export async function openReplica(
-  url: string,
+  location: ReplicaLocation,
   options: OpenReplicaOptions = {},
 ): Promise<LtxStore> {
-  const target = parseReplicaUrl(url);
-  return new LtxStore(await openTarget(target, options), { layout: "ltx" });
+  const target = parseReplicaUrl(location);
+  return new LtxStore(await openTarget(target, options), { layout: layoutOf(target) });
 }
 
-async function openTarget(target: ReplicaUrl, options: OpenReplicaOptions): Promise<ObjectStore> {
-  const clock = options.clock ?? (await import("../platform/clock.ts")).systemClock;
+/** Litestream's layouts differ by store. */
+function layoutOf({ scheme }: ReplicaTarget): LtxLayout {
+  return scheme === "s3" || scheme === "oss" ? "s3" : "ltx";
+}
+
+async function openTarget(
+  target: ReplicaTarget,
+  options: OpenReplicaOptions,
+): Promise<ObjectStore> {
+  const { systemClock, systemRandom } = await import("../platform/clock.ts");
+  const { clock = systemClock, random = systemRandom, env = process.env } = options;
   if (target.scheme === "memory") {
     const { MemoryObjects, openMemoryStore } = await import("./backends/memory/memory.ts");
     const objects = sharedMemory.get(target.name) ?? new MemoryObjects();
     if (target.name !== "") sharedMemory.set(target.name, objects);
     return openMemoryStore({ clock, objects });
   }
-  const { openFileStore } = await import("./backends/file/file.ts");
-  const removeStaleTemporaries = options.access === "write";
-  return openFileStore({
-    ...options.file,
-    rootDirectory: target.path,
-    removeStaleTemporaries,
-    clock,
-  });
+  if (target.scheme === "file") {
+    const { openFileStore } = await import("./backends/file/file.ts");
+    const removeStaleTemporaries = options.access === "write";
+    return openFileStore({
+      ...options.file,
+      rootDirectory: target.path,
+      removeStaleTemporaries,
+      clock,
+    });
+  }
+  return openRemote(target, { clock, random, env });
+}
+
+async function openRemote(
+  target: Exclude<ReplicaTarget, { scheme: "memory" | "file" }>,
+  context: RemoteContext,
+): Promise<ObjectStore> {
+  switch (target.scheme) {
+    case "s3":
+      return (await import("./backends/s3/s3.ts")).openS3Store(target, context);
+    case "oss":
+      return (await import("./backends/s3/oss.ts")).openOssStore(target, context);
+    case "gs":
+      return (await import("./backends/gcs/gcs.ts")).openGcsStore(target, context);
+    case "abs":
+      return (await import("./backends/azure/azure.ts")).openAzureStore(target, context);
+    case "sftp":
+      return (await import("./backends/sftp/sftp.ts")).openSftpStore(target, context);
+    case "webdav":
+    case "webdavs":
+      return (await import("./backends/webdav/webdav.ts")).openWebdavStore(target, context);
+    case "nats":
+      return (await import("./backends/nats/nats.ts")).openNatsStore(target, context);
+  }
 }

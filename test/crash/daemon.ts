@@ -11,7 +11,11 @@ if (path === undefined || url === undefined) throw new Error("usage: daemon.ts D
 
 const replicator = await openReplicator({
   databases: [
-    { path, to: [url], capture: { syncIntervalMs: 5, checkpointPages: 60, truncatePages: 400 } },
+    {
+      path,
+      to: [{ url }],
+      capture: { syncIntervalMs: 5, checkpointPages: 60, truncatePages: 400 },
+    },
   ],
   logger: SILENT,
   version: "crash-test",

@@ -145,7 +145,7 @@ class Line {
   async verify(): Promise<number> {
     this.#checkObjects();
     const output = join(this.dir, "restored.db");
-    await using store = await openReplica(pathToFileURL(this.replica).href);
+    await using store = await openReplica({ url: pathToFileURL(this.replica).href });
     const result = await restoreDatabase({ store, output, force: true, integrityCheck: "full" });
     assert.equal(result.proof, "database-checksum");
     const db = new DatabaseSync(output, { readOnly: true });

@@ -70,7 +70,7 @@ describe("replicate()", { concurrency: 2 }, () => {
       [junk, place.url("replica"), "sqlite/not-a-database"],
       [place.path("no", "such.db"), place.url("replica"), "fs/not-found"],
       [place.path("app.db"), "ftp://host/x", "url/invalid"],
-      [place.path("app.db"), "s3://bucket/x", "url/unsupported"],
+      [place.path("app.db"), "s3://bucket/x?regoin=eu", "url/invalid"],
     ] as const) {
       await assert.rejects(replicate(path, { to }), (error) => isMillraceError(error, code));
     }

@@ -80,7 +80,7 @@ class Site implements AsyncDisposable {
 
   async start(): Promise<void> {
     this.#replicator = await openReplicator({
-      databases: [{ path: this.path, to: [this.url] }],
+      databases: [{ path: this.path, to: [{ url: this.url }] }],
       logger: SILENT,
       version: "test",
       pid: process.pid,

@@ -96,7 +96,7 @@ export async function ship(
     clock: systemClock,
     ...options,
   });
-  await using store = await openReplica(`file://${replica}`, { access: "write" });
+  await using store = await openReplica({ url: `file://${replica}` }, { access: "write" });
   using shipper = new Shipper({
     line,
     store,
@@ -123,6 +123,6 @@ export async function restore(
   output: string,
   target: RestoreTarget = "latest",
 ): Promise<RestoreResult> {
-  await using store = await openReplica(`file://${replica}`);
+  await using store = await openReplica({ url: `file://${replica}` });
   return await restoreDatabase({ store, output, target, parallelism: 1 });
 }

@@ -1,0 +1,12 @@
+/** To come. */
+import { MillraceError } from "../../../errors.ts";
+import type { ObjectStore } from "../../contract.ts";
+import type { RemoteContext } from "../../remote/remote-store.ts";
+import type { AzureTarget } from "../../replica-url/target.ts";
+
+export async function openAzureStore(
+  target: AzureTarget,
+  _context: RemoteContext,
+): Promise<ObjectStore> {
+  throw new MillraceError("storage/unsupported", `open ${target.scheme} store: not there yet`);
+}

@@ -1,0 +1,12 @@
+/** To come. */
+import { MillraceError } from "../../../errors.ts";
+import type { ObjectStore } from "../../contract.ts";
+import type { RemoteContext } from "../../remote/remote-store.ts";
+import type { GcsTarget } from "../../replica-url/target.ts";
+
+export async function openGcsStore(
+  target: GcsTarget,
+  _context: RemoteContext,
+): Promise<ObjectStore> {
+  throw new MillraceError("storage/unsupported", `open ${target.scheme} store: not there yet`);
+}
