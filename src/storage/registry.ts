@@ -91,7 +91,6 @@ async function openRemote(
     case "webdav":
     case "webdavs":
       return (await import("./backends/webdav/webdav.ts")).openWebdavStore(target, context);
-    case "nats":
-      return (await import("./backends/nats/nats.ts")).openNatsStore(target, context);
   }
+  return (await import("./backends/nats/nats.ts")).openNatsStore(target, context);
 }

@@ -147,7 +147,7 @@ class RemoteBackend implements StoreBackend {
           for (;;) {
             watchdog.pause();
             const next = await iterator.next();
-            watchdog.resume(timeFor(next.value?.length ?? 0));
+            watchdog.resume(next.done === true ? 0 : timeFor(next.value.length));
             if (next.done === true) return;
             yield next.value;
           }

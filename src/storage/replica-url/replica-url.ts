@@ -78,9 +78,8 @@ function parseNetworkUrl(
     case "webdav":
     case "webdavs":
       return parseWebdavUrl(scheme, parts);
-    case "nats":
-      return parseNatsUrl(parts);
   }
+  return parseNatsUrl(parts);
 }
 
 function parseGcsUrl({ url, user, authority, path, settings }: UrlParts): GcsTarget {
