@@ -77,20 +77,17 @@ async function openRemote(
   target: Exclude<ReplicaTarget, { scheme: "memory" | "file" }>,
   context: RemoteContext,
 ): Promise<ObjectStore> {
-  switch (target.scheme) {
-    case "s3":
-      return (await import("./backends/s3/s3.ts")).openS3Store(target, context);
-    case "oss":
-      return (await import("./backends/s3/oss.ts")).openOssStore(target, context);
-    case "gs":
-      return (await import("./backends/gcs/gcs.ts")).openGcsStore(target, context);
-    case "abs":
-      return (await import("./backends/azure/azure.ts")).openAzureStore(target, context);
-    case "sftp":
-      return (await import("./backends/sftp/sftp.ts")).openSftpStore(target, context);
-    case "webdav":
-    case "webdavs":
-      return (await import("./backends/webdav/webdav.ts")).openWebdavStore(target, context);
-  }
+  if (target.scheme === "s3")
+    return (await import("./backends/s3/s3.ts")).openS3Store(target, context);
+  if (target.scheme === "oss")
+    return (await import("./backends/s3/oss.ts")).openOssStore(target, context);
+  if (target.scheme === "gs")
+    return (await import("./backends/gcs/gcs.ts")).openGcsStore(target, context);
+  if (target.scheme === "abs")
+    return (await import("./backends/azure/azure.ts")).openAzureStore(target, context);
+  if (target.scheme === "sftp")
+    return (await import("./backends/sftp/sftp.ts")).openSftpStore(target, context);
+  if (target.scheme === "webdav" || target.scheme === "webdavs")
+    return (await import("./backends/webdav/webdav.ts")).openWebdavStore(target, context);
   return (await import("./backends/nats/nats.ts")).openNatsStore(target, context);
 }

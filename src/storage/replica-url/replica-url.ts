@@ -52,7 +52,7 @@ export function parseReplicaUrl({ url, settings = {} }: ReplicaLocation): Replic
   refuseSettings(url, scheme, settings);
   if (scheme === "file") return { scheme, path: parseFilePath(url, rest) };
   if (scheme === "memory") return { scheme, name: parseMemoryName(url, rest) };
-  return parseNetworkUrl(scheme, splitUrl(url, scheme, rest, settings));
+  return PARSERS[scheme](splitUrl(url, scheme, rest, settings));
 }
 
 /** A replica given as its URL alone, or with settings. */
@@ -60,27 +60,18 @@ export function toLocation(replica: string | ReplicaLocation): ReplicaLocation {
   return typeof replica === "string" ? { url: replica } : replica;
 }
 
-function parseNetworkUrl(
-  scheme: Exclude<ReplicaScheme, "file" | "memory">,
-  parts: UrlParts,
-): ReplicaTarget {
-  switch (scheme) {
-    case "s3":
-      return parseS3Url(parts);
-    case "oss":
-      return parseOssUrl(parts);
-    case "gs":
-      return parseGcsUrl(parts);
-    case "abs":
-      return parseAzureUrl(parts);
-    case "sftp":
-      return parseSftpUrl(parts);
-    case "webdav":
-    case "webdavs":
-      return parseWebdavUrl(scheme, parts);
-  }
-  return parseNatsUrl(parts);
-}
+const PARSERS: Readonly<
+  Record<Exclude<ReplicaScheme, "file" | "memory">, (parts: UrlParts) => ReplicaTarget>
+> = {
+  s3: parseS3Url,
+  oss: parseOssUrl,
+  gs: parseGcsUrl,
+  abs: parseAzureUrl,
+  sftp: parseSftpUrl,
+  webdav: (parts) => parseWebdavUrl("webdav", parts),
+  webdavs: (parts) => parseWebdavUrl("webdavs", parts),
+  nats: parseNatsUrl,
+};
 
 function parseGcsUrl({ url, user, authority, path, settings }: UrlParts): GcsTarget {
   if (authority === "") throw invalidUrl(url, "it names no bucket", "write gs://bucket/path");
