@@ -74,12 +74,16 @@ export class ConfigDocument {
   }
 }
 
+/** Names that a message lists; beyond them are the settings of stores. */
+const MAX_NAMES = 15;
+
 function describeKey(name: string, place: Place, table: KeyTable): string {
   const where = formatPlace([...place, name]);
   if (table.later.includes(name)) return `"${where}" is not supported in this version`;
   const meant = nearestName(name, [...table.known, ...table.later]);
-  const question =
-    meant === undefined ? `known are ${table.known.join(", ")}` : `did you mean "${meant}"?`;
+  const known = table.known.slice(0, MAX_NAMES).join(", ");
+  const more = table.known.length > MAX_NAMES ? ", and the settings of stores" : "";
+  const question = meant === undefined ? `known are ${known}${more}` : `did you mean "${meant}"?`;
   return `unknown key "${where}" in ${table.what}: ${question}`;
 }
 

@@ -4,6 +4,7 @@
  *
  * Source: benbjohnson/litestream@63225f1 `Config`, `DBConfig`, `ReplicaConfig`.
  */
+import { SETTING_KINDS } from "../storage/replica-url/settings.ts";
 
 export interface KeyTable {
   /** What the mapping is, for messages. */
@@ -15,67 +16,17 @@ export interface KeyTable {
   readonly ignored: readonly string[];
 }
 
-const S3_KEYS = [
-  "access-key-id",
-  "secret-access-key",
-  "region",
-  "bucket",
-  "endpoint",
-  "force-path-style",
-  "sign-payload",
-  "require-content-md5",
-  "put-object-content-md5",
-  "sign-accept-encoding",
-  "skip-verify",
-  "storage-class",
-  "part-size",
-  "concurrency",
-  "sse-customer-algorithm",
-  "sse-customer-key",
-  "sse-customer-key-path",
-  "sse-kms-key-id",
-];
+/** Where a replica is, when no URL says so. */
+export const PLACE_KEYS: readonly string[] = ["bucket", "host", "webdav-url"];
 
-const OTHER_STORE_KEYS = [
-  "account-name",
-  "account-key",
-  "sas-token",
-  "host",
-  "user",
-  "password",
-  "key-path",
-  "host-key",
-  "concurrent-writes",
-  "webdav-url",
-  "webdav-username",
-  "webdav-password",
-  "jwt",
-  "seed",
-  "creds",
-  "nkey",
-  "username",
-  "token",
-  "tls",
-  "root-cas",
-  "client-cert",
-  "client-key",
-  "max-reconnects",
-  "reconnect-wait",
-  "timeout",
-  "age",
-];
+/** Settings of stores: of one replica, or of all as top-level keys. */
+const STORE_KEYS: readonly string[] = [...PLACE_KEYS, ...SETTING_KINDS.keys()];
 
-const REPLICA_LATER = [
-  ...S3_KEYS,
-  ...OTHER_STORE_KEYS,
-  "max-sync-ltx-files",
-  "auto-recover",
-  "validation-interval",
-];
+const REPLICA_LATER = ["max-sync-ltx-files", "auto-recover", "validation-interval", "age"];
 
 export const TOP_KEYS: KeyTable = {
   what: "the configuration",
-  known: ["dbs", "exec", "logging", "shutdown-sync-timeout", "sync-interval"],
+  known: ["dbs", "exec", "logging", "shutdown-sync-timeout", "sync-interval", ...STORE_KEYS],
   later: [
     "addr",
     "mcp-addr",
@@ -132,7 +83,7 @@ export const DATABASE_KEYS: KeyTable = {
 
 export const REPLICA_KEYS: KeyTable = {
   what: "a replica",
-  known: ["url", "type", "path", "sync-interval"],
+  known: ["url", "type", "path", "sync-interval", ...STORE_KEYS],
   later: REPLICA_LATER,
   ignored: ["name"],
 };

@@ -121,14 +121,14 @@ levels: [{ interval: 30s }]
 dbs:
   - path: a.db
     restore-if-db-not-exists: true
-    replica: { url: "file:///b", retention: 1h, part-size: 5MB }
+    replica: { url: "file:///b", retention: 1h, auto-recover: true }
 `);
     for (const wanted of [
       'line 2: "addr" is not supported in this version',
       'line 3: "levels" is not supported in this version',
       'line 6: "dbs[0].restore-if-db-not-exists" is not supported in this version',
       'line 7: unknown key "dbs[0].replica.retention" in a replica',
-      'line 7: "dbs[0].replica.part-size" is not supported in this version',
+      'line 7: "dbs[0].replica.auto-recover" is not supported in this version',
     ]) {
       assert.ok(message.includes(wanted), `${wanted} in ${message}`);
     }
@@ -156,10 +156,28 @@ dbs:
       "dbs: [{path: a, replicas: [{url: 'file:///c'}, {url: 'file:///d'}]}]",
       /wanted exactly one replica \(got 2\)/,
     ],
+    ["a type that does not exist", "dbs: [{path: a, replica: {type: s4}}]", /wanted one of file,/],
+    ["a bucket that is missing", "dbs: [{path: a, replica: {type: s3}}]", /needs a "bucket"/],
+    ["a host that is missing", "dbs: [{path: a, replica: {type: sftp}}]", /needs a "host"/],
     [
-      "a type of later versions",
-      "dbs: [{path: a, replica: {type: s3, path: b}}]",
-      /type "s3" are not supported in this version/,
+      "a bucket beside a URL",
+      "dbs: [{path: a, replica: {url: 's3://b/c', bucket: d}}]",
+      /replica\.bucket: not together with "url"/,
+    ],
+    [
+      "a setting of another store",
+      "dbs: [{path: a, replica: {url: 's3://b/c', sas-token: d}}]",
+      /replica\.sas-token: s3 replicas have no such setting/,
+    ],
+    [
+      "a size that is none",
+      "dbs: [{path: a, replica: {url: 's3://b/c', part-size: big}}]",
+      /part-size: wanted a size such as "5MB"/,
+    ],
+    [
+      "a URL that cannot be read, without its secrets",
+      "dbs: [{path: a, replica: {url: 's3://key:S3CR3T@b/c'}}]",
+      /replica\.url: (?!.*S3CR3T).*a user does not belong before the bucket/,
     ],
     [
       "the same database twice",
@@ -187,5 +205,56 @@ dbs:
   it("reports every problem at once", () => {
     const { message } = refusal("sync-interval: 5\nexcec: x\nlogging: {level: loud}\n");
     assert.equal(message.split("\n").length, 4);
+  });
+});
+
+describe("replicas in a configuration", () => {
+  function replica(yaml: string, top = ""): Config["databases"][number]["replica"] {
+    const [database] = parse(`${top}\ndbs: [{ path: a, replica: ${yaml} }]`).databases;
+    return database?.replica ?? assert.fail("no database");
+  }
+
+  const PLACES: readonly (readonly [yaml: string, url: string])[] = [
+    ["{ type: s3, bucket: b, path: my db/x }", "s3://b/my%20db/x"],
+    ["{ type: s3, bucket: b }", "s3://b/"],
+    ["{ type: gs, bucket: b, path: /x }", "gs://b/x"],
+    ["{ type: abs, bucket: c, path: x }", "abs://c/x"],
+    ["{ type: oss, bucket: b, path: x }", "oss://b/x"],
+    ["{ type: sftp, host: 'h:2222', path: /x }", "sftp://h:2222/x"],
+    ["{ type: sftp, host: h, path: x }", "sftp://h/~/x"],
+    ["{ type: webdav, webdav-url: 'https://h:8443/dav/', path: x }", "webdavs://h:8443/dav/x"],
+    ["{ type: nats, host: 'h:4222', bucket: b, path: x }", "nats://h:4222/b/x"],
+  ];
+  for (const [yaml, url] of PLACES) {
+    it(`reads ${yaml} as ${url}`, () => assert.equal(replica(yaml).url, url));
+  }
+
+  it("have settings, with paths made absolute", () => {
+    const { settings } = replica(
+      "{ url: 's3://b/c', part-size: 8MiB, force-path-style: yes, sse-customer-key-path: ~/key }",
+    );
+    assert.deepEqual(settings, {
+      partSize: 8_388_608,
+      forcePathStyle: true,
+      sseCustomerKeyPath: "/home-of-x/key",
+    });
+    assert.deepEqual(
+      replica("{ url: 'nats://h/b', root-cas: [a.pem, /b.pem], max-reconnects: -1 }").settings,
+      { rootCas: ["/srv/a.pem", "/b.pem"], maxReconnects: -1 },
+    );
+  });
+
+  it("take top-level settings that concern their store [T11]", () => {
+    const top = "access-key-id: k\nsas-token: s\npart-size: 6MB\nbucket: shared\nhost: h";
+    assert.deepEqual(replica("{ url: 's3://own/x', access-key-id: o }", top), {
+      url: "s3://own/x",
+      settings: { accessKeyId: "o", partSize: 6_000_000 },
+      syncIntervalMs: 1000,
+    });
+    assert.equal(replica("{ type: s3, path: x }", top).url, "s3://shared/x");
+    assert.deepEqual(replica("{ url: 'file:///x' }", top), {
+      url: "file:///x",
+      syncIntervalMs: 1000,
+    });
   });
 });

@@ -5,7 +5,6 @@
  * Source: benbjohnson/litestream@63225f1 `ParseConfig`, `Config.Validate`. Bare numbers as durations (nanoseconds there) and
  * unknown keys (ignored there) are errors here.
  */
-import { pathToFileURL } from "node:url";
 import { defined } from "../base/assert.ts";
 import { withoutUndefined } from "../base/objects.ts";
 import { MillraceError } from "../errors.ts";
@@ -14,13 +13,9 @@ import { ConfigDocument, formatPlace, type Place, type Problem } from "./documen
 import { expandEnv } from "./env.ts";
 import { DATABASE_KEYS, LOGGING_KEYS, REPLICA_KEYS, TOP_KEYS } from "./keys.ts";
 import { expandPath, type PathContext } from "./paths.ts";
-import { CONFIG, type ConfigFile, type DatabaseEntry, type ReplicaEntry } from "./schema.ts";
-import {
-  DEFAULT_DATABASE,
-  DEFAULT_LOGGING,
-  DEFAULT_SHUTDOWN_SYNC_TIMEOUT_MS,
-  DEFAULT_SYNC_INTERVAL_MS,
-} from "./defaults.ts";
+import { buildReplica } from "./replica.ts";
+import { CONFIG, type ConfigFile, type DatabaseEntry } from "./schema.ts";
+import { DEFAULT_DATABASE, DEFAULT_LOGGING, DEFAULT_SHUTDOWN_SYNC_TIMEOUT_MS } from "./defaults.ts";
 
 export interface ConfigContext extends PathContext {
   /** Where the text came from, for messages. */
@@ -150,40 +145,14 @@ function buildDatabase(
   };
 }
 
-function buildReplica(
-  entry: ReplicaEntry,
-  file: ConfigFile,
-  { place, context, complain }: EntryContext,
-): ReplicaConfig | undefined {
-  const { url, type, path } = entry;
-  const syncIntervalMs =
-    entry["sync-interval"] ?? file["sync-interval"] ?? DEFAULT_SYNC_INTERVAL_MS;
-  if (url !== undefined) {
-    if (path !== undefined) complain([...place, "path"], 'not together with "url"');
-    return { url, syncIntervalMs };
-  }
-  if (type !== undefined && type !== "file") {
-    complain([...place, "type"], `replicas of type "${type}" are not supported in this version`);
-    return undefined;
-  }
-  if (path === undefined) {
-    complain(place, 'a replica needs a "url" or a "path"');
-    return undefined;
-  }
-  if (/^\w+:\/\//.test(path)) {
-    complain([...place, "path"], `"${path}" is a URL: write it as "url"`);
-    return undefined;
-  }
-  return { url: pathToFileURL(expandPath(path, context)).href, syncIntervalMs };
-}
-
 /** Two entries for one database, or two databases in one replica, would write over each other. */
 function refuseDoubles(databases: readonly DatabaseConfig[], complain: Complain): void {
   const paths = new Map<string, number>();
   const urls = new Map<string, number>();
   for (const [index, { path, replica }] of databases.entries()) {
     const samePath = paths.get(path);
-    const sameUrl = urls.get(replica.url);
+    const target = replicaKey(replica);
+    const sameUrl = urls.get(target);
     if (samePath !== undefined)
       complain(["dbs", index, "path"], `the same database as dbs[${samePath}]`);
     else if (sameUrl !== undefined)
@@ -192,6 +161,11 @@ function refuseDoubles(databases: readonly DatabaseConfig[], complain: Complain)
         `the same replica as dbs[${sameUrl}]: each database needs its own`,
       );
     paths.set(path, samePath ?? index);
-    urls.set(replica.url, sameUrl ?? index);
+    urls.set(target, sameUrl ?? index);
   }
+}
+
+/** The same for replicas that are the same. */
+function replicaKey({ url, settings }: ReplicaConfig): string {
+  return JSON.stringify([url, settings]);
 }

@@ -1,15 +1,29 @@
 /** The shape of a configuration file, keys as they are written there. Defaults are filled in by `load.ts`. */
 import { z } from "zod";
 import type { LogLevel } from "../base/logger.ts";
-import { count, duration, flag, text, word } from "./values.ts";
+import {
+  REPLICA_SCHEMES,
+  SETTING_KINDS,
+  type ReplicaScheme,
+  type SettingKind,
+} from "../storage/replica-url/settings.ts";
+import { PLACE_KEYS } from "./keys.ts";
+import { count, duration, flag, integer, size, text, word } from "./values.ts";
+
+/** Settings of stores by their keys; which of them a replica may have, its scheme says. */
+export type StoreEntry = Readonly<Record<string, unknown>> & {
+  readonly bucket?: string | undefined;
+  readonly host?: string | undefined;
+  readonly "webdav-url"?: string | undefined;
+  readonly "sync-interval"?: number | undefined;
+};
 
 /** Durations are milliseconds. */
-export interface ReplicaEntry {
+export type ReplicaEntry = StoreEntry & {
   readonly url?: string | undefined;
-  readonly type?: string | undefined;
+  readonly type?: ReplicaScheme | undefined;
   readonly path?: string | undefined;
-  readonly "sync-interval"?: number | undefined;
-}
+};
 
 export interface DatabaseEntry {
   readonly path?: string | undefined;
@@ -31,22 +45,37 @@ export interface LoggingEntry {
   readonly stderr?: boolean | undefined;
 }
 
-export interface ConfigFile {
+export type ConfigFile = StoreEntry & {
   readonly dbs?: readonly DatabaseEntry[] | undefined;
   readonly exec?: string | undefined;
   readonly logging?: LoggingEntry | undefined;
   readonly "shutdown-sync-timeout"?: number | undefined;
-  readonly "sync-interval"?: number | undefined;
-}
+};
 
 const POSITIVE = { min: "above-zero" } as const;
 const FROM_ZERO = { min: "zero" } as const;
 
-const REPLICA = z.object({
-  url: text().optional(),
-  type: text().optional(),
-  path: text().optional(),
+const VALUES: Readonly<Record<SettingKind, z.ZodType>> = {
+  text: text(),
+  flag: flag(),
+  count: integer(),
+  size: size(),
+  duration: duration(FROM_ZERO),
+  file: text(),
+  files: z.array(text(), "wanted a list of files"),
+};
+
+const STORE: Readonly<Record<string, z.ZodType>> = {
+  ...Object.fromEntries(PLACE_KEYS.map((key) => [key, text().optional()])),
+  ...Object.fromEntries([...SETTING_KINDS].map(([key, kind]) => [key, VALUES[kind].optional()])),
   "sync-interval": duration(POSITIVE).optional(),
+};
+
+const REPLICA: z.ZodType<ReplicaEntry> = z.object({
+  ...STORE,
+  url: text().optional(),
+  type: word(REPLICA_SCHEMES).optional(),
+  path: text().optional(),
 });
 
 const DATABASE = z.object({
@@ -74,5 +103,5 @@ export const CONFIG: z.ZodType<ConfigFile> = z.object({
   exec: z.string("wanted a command").optional(),
   logging: LOGGING.optional(),
   "shutdown-sync-timeout": duration(FROM_ZERO).optional(),
-  "sync-interval": duration(POSITIVE).optional(),
+  ...STORE,
 });

@@ -1,6 +1,7 @@
 /** The values that configuration files hold: each says what is wrong in words that name the remedy. */
 import { z } from "zod";
 import { parseDuration } from "../base/duration.ts";
+import { parseSize } from "../base/size.ts";
 
 export interface Bound {
   readonly min: "zero" | "above-zero";
@@ -38,6 +39,22 @@ export function count(bound: Bound): z.ZodType<number> {
   return z.unknown().transform((value, context) => {
     if (typeof value === "number" && Number.isSafeInteger(value) && value >= least) return value;
     const message = `wanted a whole number of at least ${least} (got ${shown(value)})`;
+    context.issues.push({ code: "custom", message, input: value });
+    return z.NEVER;
+  });
+}
+
+/** A whole number, also below zero. */
+export function integer(): z.ZodType<number> {
+  return z.int("wanted a whole number");
+}
+
+/** A size such as `5MB`, in bytes. */
+export function size(): z.ZodType<number> {
+  return z.unknown().transform((value, context) => {
+    const bytes = parseSize(String(value));
+    if (bytes !== undefined) return bytes;
+    const message = `wanted a size such as "5MB" or "8MiB" (got ${shown(value)})`;
     context.issues.push({ code: "custom", message, input: value });
     return z.NEVER;
   });

@@ -87,7 +87,7 @@ async function openRemote(
     return (await import("./backends/azure/azure.ts")).openAzureStore(target, context);
   if (target.scheme === "sftp")
     return (await import("./backends/sftp/sftp.ts")).openSftpStore(target, context);
-  if (target.scheme === "webdav" || target.scheme === "webdavs")
-    return (await import("./backends/webdav/webdav.ts")).openWebdavStore(target, context);
-  return (await import("./backends/nats/nats.ts")).openNatsStore(target, context);
+  if (target.scheme === "nats")
+    return (await import("./backends/nats/nats.ts")).openNatsStore(target, context);
+  return (await import("./backends/webdav/webdav.ts")).openWebdavStore(target, context);
 }

@@ -11,8 +11,8 @@ import { parseDuration } from "../../base/duration.ts";
 import { nearestName } from "../../base/nearest.ts";
 import { parseSize } from "../../base/size.ts";
 
-/** `size` is bytes, `duration` milliseconds, `list` texts, separated by commas in a URL. */
-export type SettingKind = "text" | "flag" | "count" | "size" | "duration" | "list";
+/** `size` is bytes, `duration` milliseconds, `file` a path, `files` several, separated by commas in a URL. */
+export type SettingKind = "text" | "flag" | "count" | "size" | "duration" | "file" | "files";
 
 type SettingTable = Readonly<Record<string, SettingKind>>;
 
@@ -36,8 +36,8 @@ const S3 = {
   sseCustomerAlgorithm: "text",
   sseCustomerKey: "text",
   sseCustomerKeyMd5: "text",
-  /** File that holds `sseCustomerKey`. */
-  sseCustomerKeyPath: "text",
+  /** Holds `sseCustomerKey`. */
+  sseCustomerKeyPath: "file",
   sseKmsKeyId: "text",
 } as const;
 
@@ -65,8 +65,8 @@ const ABS = {
 const SFTP = {
   user: "text",
   password: "text",
-  /** File with a private key. */
-  keyPath: "text",
+  /** A private key. */
+  keyPath: "file",
   /** The server's key as in an authorized_keys file. */
   hostKey: "text",
   concurrentWrites: "flag",
@@ -80,18 +80,17 @@ const WEBDAV = {
 const NATS = {
   jwt: "text",
   seed: "text",
-  /** File with credentials. */
-  creds: "text",
-  /** File with an nkey seed. */
-  nkey: "text",
+  /** Credentials. */
+  creds: "file",
+  /** An nkey seed. */
+  nkey: "file",
   username: "text",
   password: "text",
   token: "text",
   tls: "flag",
-  /** Files. */
-  rootCas: "list",
-  clientCert: "text",
-  clientKey: "text",
+  rootCas: "files",
+  clientCert: "file",
+  clientKey: "file",
   /** -1 for ever. */
   maxReconnects: "count",
   reconnectWait: "duration",
@@ -135,7 +134,8 @@ interface Values {
   readonly count: number;
   readonly size: number;
   readonly duration: number;
-  readonly list: readonly string[];
+  readonly file: string;
+  readonly files: readonly string[];
 }
 
 type ValuesOf<Table extends SettingTable> = {
@@ -154,6 +154,16 @@ export type ReplicaSettings = ValuesOf<
 export function settingKey(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
+
+/** Every setting of every store by its key in configuration files. Of two stores' with one name, both are of one kind. */
+export const SETTING_KINDS: ReadonlyMap<string, SettingKind> = new Map(
+  REPLICA_SCHEMES.flatMap((scheme) =>
+    Object.entries<SettingKind>(STORE_SETTINGS[scheme]).map(([name, kind]) => [
+      settingKey(name),
+      kind,
+    ]),
+  ),
+);
 
 /** The scheme's setting that is meant by `spelling`. */
 export function findSetting(scheme: ReplicaScheme, spelling: string): string | undefined {
@@ -174,7 +184,7 @@ export function parseSetting(
   kind: SettingKind,
   text: string,
 ): { readonly value: Values[SettingKind] } | { readonly wanted: string } {
-  if (kind === "list") return { value: text.split(",").filter((item) => item !== "") };
+  if (kind === "files") return { value: text.split(",").filter((item) => item !== "") };
   if (kind === "flag") {
     const word = text.toLowerCase();
     if (TRUE.has(word)) return { value: true };
@@ -184,7 +194,8 @@ export function parseSetting(
     const value = /^-?\d{1,15}$/.test(text) ? Number(text) : undefined;
     return value === undefined ? { wanted: "a whole number" } : { value };
   }
-  if (kind === "text") return text === "" ? { wanted: "a value" } : { value: text };
+  if (kind === "text" || kind === "file")
+    return text === "" ? { wanted: "a value" } : { value: text };
   const value = kind === "size" ? parseSize(text) : parseDuration(text);
   const example = kind === "size" ? 'a size such as "5MB"' : 'a duration such as "10s"';
   return value === undefined || value < 0 ? { wanted: example } : { value };
