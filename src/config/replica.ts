@@ -84,7 +84,9 @@ function settingsOf(
 ): ReplicaSettings {
   const table: Readonly<Record<string, SettingKind>> = STORE_SETTINGS[scheme];
   const own = new Set(Object.keys(table).map(settingKey));
-  const foreign = SETTING_KINDS.keys().find((key) => entry[key] !== undefined && !own.has(key));
+  const foreign = [...SETTING_KINDS.keys()].find(
+    (key) => entry[key] !== undefined && !own.has(key),
+  );
   if (foreign !== undefined) options.complainOf(foreign, `${scheme} replicas have no such setting`);
   const values = Object.entries(table).map(([name, kind]) => {
     const key = settingKey(name);
