@@ -55,6 +55,12 @@ export type ErrorCode =
   | "storage/source-mismatch"
   | "ship/conflict"
   | "ship/local-missing"
+  | "lease/held"
+  | "lease/lost"
+  | "lease/conflict"
+  | "lease/unavailable"
+  | "lease/unsupported"
+  | "lease/invalid"
   | "restore/no-backup"
   | "restore/not-available"
   | "restore/gap"
@@ -281,6 +287,41 @@ export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
     exit: 1,
     meaning:
       "A local LTX file that still had to be uploaded is missing or damaged; a boundary snapshot replaces it.",
+  },
+
+  "lease/held": {
+    retry: "backoff",
+    exit: 1,
+    meaning:
+      "Another process holds the lease of the destination. This one waits and takes over when that one stops or falls silent.",
+  },
+  "lease/lost": {
+    retry: "backoff",
+    exit: 1,
+    meaning:
+      "This process does not hold the lease of the destination at this moment, so it must not write there. It is taken again as soon as nobody else has it.",
+  },
+  "lease/conflict": {
+    retry: "backoff",
+    exit: 1,
+    meaning: "Somebody else changed the lease between reading and writing it.",
+  },
+  "lease/unavailable": {
+    retry: "backoff",
+    exit: 1,
+    meaning: "The service that keeps the lease cannot be reached or refuses to serve.",
+  },
+  "lease/unsupported": {
+    retry: "never",
+    exit: 2,
+    meaning:
+      "The destination has no conditional writes, which a lease needs. Say `lease: none` and see to it that one process writes there, or use another lease provider.",
+  },
+  "lease/invalid": {
+    retry: "backoff",
+    exit: 1,
+    meaning:
+      "What is stored where the lease belongs cannot be read as one. It is never overwritten; somebody has to look at it.",
   },
 
   "restore/no-backup": {

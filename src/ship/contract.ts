@@ -92,6 +92,8 @@ export type ShipState =
   | "failing"
   /** Waits for a file that capture was asked for. */
   | "waiting"
+  /** Another process has the lease; this one waits. */
+  | "standby"
   /** Another writer owns the destination, or a defect of ours showed: stopped until the next start. */
   | "stopped";
 
@@ -105,7 +107,7 @@ export interface ShipPosition {
   readonly pendingBytes: number;
   /** Wall clock, Unix ms. */
   readonly lastUploadAtMs: number | undefined;
-  /** Why nothing moves, when `failing` or `stopped`. */
+  /** Why nothing moves, when `failing`, `standby` or `stopped`. */
   readonly error: MillraceError | undefined;
   /** What capture has to provide, when `waiting`. */
   readonly need: Need | undefined;

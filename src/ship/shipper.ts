@@ -9,6 +9,7 @@
  * Source: litestream `Replica.syncOnce`, `Replica.monitor`, for the behaviour that is kept and that is not.
  */
 import { assert } from "../base/assert.ts";
+import { aborted } from "../base/async.ts";
 import type { Clock, Random } from "../base/clock.ts";
 import { NO_TXID, type Txid } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
@@ -18,6 +19,7 @@ import type { LtxStore } from "../storage/ltx-store.ts";
 import type { ShipEvent, ShipPosition, ShipState } from "./contract.ts";
 import { isFileLost, openLocalFile, type LocalContent } from "./local-file.ts";
 import type { LineConsumer, LocalLine } from "./local-line.ts";
+import { ANYBODY, Turn, type WritePermit } from "./permit.ts";
 import {
   afterUpload,
   nextAction,
@@ -51,6 +53,8 @@ export interface ShipperOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Default: everybody may write. */
+  readonly permit?: WritePermit | undefined;
   readonly retryInitialMs?: number | undefined;
   readonly retryMaxMs?: number | undefined;
   readonly onEvent?: ((event: ShipEvent) => void) | undefined;
@@ -80,6 +84,7 @@ export class Shipper implements LineConsumer, Disposable {
   #isRunning = false;
   #shipping: LocalFile | undefined;
   readonly #rest: Rest;
+  readonly #turn: Turn;
 
   constructor(options: ShipperOptions) {
     const { clock, random, retryInitialMs, retryMaxMs } = options;
@@ -87,6 +92,7 @@ export class Shipper implements LineConsumer, Disposable {
     this.#line = options.line;
     this.#logger = options.logger.with({ destination: options.name });
     this.#rest = new Rest(clock);
+    this.#turn = new Turn(options.permit ?? ANYBODY);
     this.#retry = new Retry({
       clock,
       random,
@@ -132,7 +138,8 @@ export class Shipper implements LineConsumer, Disposable {
       pendingFiles: pending.length,
       pendingBytes: pending.reduce((sum, file) => sum + file.sizeBytes, 0),
       lastUploadAtMs: this.#lastUploadAtMs,
-      error: this.#stoppedBy ?? this.#retry.error,
+      error:
+        this.#stoppedBy ?? (this.#turn.isWaiting ? this.#turn.permit.problem : this.#retry.error),
       need: this.#requests.need,
     };
   }
@@ -179,6 +186,12 @@ export class Shipper implements LineConsumer, Disposable {
       return await this.#advance(signal);
     } catch (error) {
       if (signal?.aborted === true) throw signal.reason;
+      // The next step waits until it is this process's turn again.
+      if (isMillraceError(error, "lease/lost")) return WORKED;
+      if (isMillraceError(error, "ship/conflict") && this.#turn.forgives()) {
+        this.#compareAnew("another process wrote last before it lost its turn", error);
+        return WORKED;
+      }
       if (isMillraceError(error, "ship/conflict", "internal/bug")) return this.#stop(error);
       return { kind: "failed", backoffMs: this.#retry.failed(toMillraceError(error)) };
     } finally {
@@ -205,13 +218,17 @@ export class Shipper implements LineConsumer, Disposable {
   }
 
   restarted(): void {
-    if (this.#remote !== undefined) {
-      this.#logger.log("warn", "local line began anew, destination is compared again");
-    }
-    this.#remote = undefined;
+    if (this.#remote !== undefined) this.#compareAnew("the local line began anew");
     this.#requests.set(undefined);
     this.#durable.set(NO_TXID);
     this.wake();
+  }
+
+  /** What is known of the destination counts no more. */
+  #compareAnew(reason: string, error?: MillraceError): void {
+    const facts = error === undefined ? { reason } : { reason, error: error.message };
+    this.#logger.log("warn", "destination is compared again", facts);
+    this.#remote = undefined;
   }
 
   /** Lets go of the line; waiters are rejected. The loop is ended by its signal. */
@@ -223,6 +240,7 @@ export class Shipper implements LineConsumer, Disposable {
 
   #state(): ShipState {
     if (this.#stoppedBy !== undefined) return "stopped";
+    if (this.#turn.isWaiting && this.#turn.permit.problem !== undefined) return "standby";
     if (this.#retry.error !== undefined) return "failing";
     if (this.#requests.need !== undefined) return "waiting";
     return this.#remote === undefined ? "starting" : "shipping";
@@ -230,7 +248,10 @@ export class Shipper implements LineConsumer, Disposable {
 
   async #advance(signal: AbortSignal | undefined): Promise<StepOutcome> {
     this.#line.load();
-    if (this.#remote === undefined) return this.#start(signal);
+    if (this.#remote === undefined) {
+      await this.#turn.ensure(signal);
+      return this.#start(signal);
+    }
     const action = nextAction(this.#remote, this.#line);
     if (action.kind === "wait") this.#requests.set(action.need);
     else if (action.kind !== "rebase" && action.kind !== "probe") this.#requests.set(undefined);
@@ -239,7 +260,13 @@ export class Shipper implements LineConsumer, Disposable {
       return { kind: action.kind === "idle" ? "idle" : "waiting" };
     }
     const merging = this.#line.whenUsable(action.file);
-    if (merging === undefined) return this.#ship(this.#remote, action, signal);
+    if (merging === undefined) {
+      const remote = this.#remote;
+      if ((await this.#turn.ensure(signal)) === "same" && remote === this.#remote)
+        return this.#ship(remote, action, signal);
+      this.#remote = undefined;
+      return WORKED;
+    }
     await Promise.race([merging, ...(signal === undefined ? [] : [aborted(signal)])]);
     signal?.throwIfAborted();
     return WORKED;
@@ -328,10 +355,12 @@ export class Shipper implements LineConsumer, Disposable {
     options: { readonly fence: Fence | undefined; readonly signal: AbortSignal | undefined },
   ): Promise<void> {
     const { store, name, clock } = this.#options;
+    const { permit } = this.#turn;
+    using _use = permit.use();
     const startMs = clock.monotonic();
     let outcome: "created" | "repeated";
     try {
-      outcome = await upload({ store, name, file, content, ...options });
+      outcome = await upload({ store, name, file, content, permit, ...options });
     } catch (error) {
       this.#uncertain = [...this.#uncertain.filter((other) => !sameFile(other, file)), file];
       throw error;
@@ -367,11 +396,4 @@ export class Shipper implements LineConsumer, Disposable {
   #emit(event: ShipEvent): void {
     this.#options.onEvent?.(event);
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

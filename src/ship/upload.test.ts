@@ -11,6 +11,7 @@ import { allFail, NO_FAULTS } from "../testing/fault-store-plan.ts";
 import { FaultStore } from "../testing/fault-store.ts";
 import { ManualClock } from "../testing/manual-clock.ts";
 import { ReplicaLine, samplePage } from "../testing/replica-line.ts";
+import { ANYBODY } from "./permit.ts";
 import { endsOf } from "./remote-file.ts";
 import { upload } from "./upload.ts";
 
@@ -42,6 +43,7 @@ for (const isDeleteFailing of [false, true]) {
       file: merged,
       content: { header, holdsEveryPage: false, ends: endsOf(bytes), body },
       fence: { headTxid: NO_TXID, known: [], own: [] },
+      permit: ANYBODY,
       signal: undefined,
     });
     const key = store.keyOf(merged);

@@ -11,6 +11,7 @@ import { isMillraceError, MillraceError, toMillraceError } from "../errors.ts";
 import { ltxFileName, SNAPSHOT_LEVEL } from "../ltx/names.ts";
 import type { LtxFileId, LtxStore } from "../storage/ltx-store.ts";
 import type { LocalContent } from "./local-file.ts";
+import type { WritePermit } from "./permit.ts";
 import { sameFile } from "./reconcile.ts";
 import { fetchEnds, sameEnds } from "./remote-file.ts";
 import { contains, type Coverage, type LocalFile } from "./span.ts";
@@ -23,6 +24,7 @@ export interface UploadOptions {
   readonly content: LocalContent;
   /** Set when the file's name alone does not keep other writers out. */
   readonly fence: Fence | undefined;
+  readonly permit: WritePermit;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -34,7 +36,7 @@ export interface Fence {
   readonly own: readonly LtxFileId[];
 }
 
-/** `repeated`: the same file was there already. Throws `ship/conflict` when another one is. */
+/** `repeated`: the same file was there already. Throws `ship/conflict` when another one is, `lease/lost` before anything. */
 export async function upload(options: UploadOptions): Promise<"created" | "repeated"> {
   const { file, fence } = options;
   const isRange = file.level === 0 && file.minTxid !== file.maxTxid;
@@ -75,12 +77,13 @@ async function withdraw(options: UploadOptions, conflict: MillraceError): Promis
 }
 
 async function put(options: UploadOptions): Promise<"created" | "repeated"> {
-  const { store, file, content, signal } = options;
+  const { store, file, content, permit, signal } = options;
   const ifAbsent = store.capabilities.conditionalCreate;
   try {
     // Without conditional creates, looking first at least never overwrites what is there already.
     if (!ifAbsent) await assertAbsent(options);
     const { timestampMs } = content.header;
+    permit.check();
     await store.write(file, content.body, { createdAtMs: timestampMs, ifAbsent, signal });
     return "created";
   } catch (error) {

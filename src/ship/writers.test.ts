@@ -6,21 +6,13 @@ import { toTxid } from "../base/ids.ts";
 import { NO_FAULTS, seededFaults, type FaultPlan } from "../testing/fault-store-plan.ts";
 import { ManualClock } from "../testing/manual-clock.ts";
 import { propertyOptions } from "../testing/property.ts";
-import { Destination, nameOf, ShipHarness, until } from "../testing/ship-harness.ts";
+import { answer, Destination, nameOf, ShipHarness, until } from "../testing/ship-harness.ts";
 
 /** A second writer whose local line was lost. */
 function lateWriter(first: ShipHarness, plan: FaultPlan): ShipHarness {
   const maker = first.maker.fork({ directory: `${first.maker.directory}/late`, seed: 77 });
   maker.moveTo(toTxid(0));
   return new ShipHarness({ destination: first.destination, maker, plan });
-}
-
-/** Capture of a harness answers requests at once. */
-function answer(ship: ShipHarness): void {
-  const { need } = ship.shipper.position();
-  if (need === undefined) return;
-  if (need.minTxid > ship.maker.txid) ship.maker.moveTo(toTxid(need.minTxid - 1n));
-  ship.announce(need.wholeFileTxid === undefined ? ship.maker.snapshot() : ship.maker.whole());
 }
 
 describe("two writers from one state", () => {

@@ -6,12 +6,13 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SILENT, type Logger } from "../base/logger.ts";
-import type { Txid } from "../base/ids.ts";
+import { toTxid, type Txid } from "../base/ids.ts";
 import type { Files } from "../platform/files.ts";
 import { nodeFiles } from "../platform/files.ts";
 import { planFiles } from "../restore/plan.ts";
 import type { LineEvent, ShipEvent } from "../ship/contract.ts";
 import { LocalLine, type LocalLineOptions } from "../ship/local-line.ts";
+import type { WritePermit } from "../ship/permit.ts";
 import { Shipper, type StepOutcome } from "../ship/shipper.ts";
 import { MemoryObjects, openMemoryStore } from "../storage/backends/memory/memory.ts";
 import type { StoreCapabilities } from "../storage/contract.ts";
@@ -94,6 +95,7 @@ export interface HarnessOptions {
   readonly logger?: Logger | undefined;
   readonly files?: Files | undefined;
   readonly plan?: FaultPlan | undefined;
+  readonly permit?: WritePermit | undefined;
   readonly line?: Partial<LocalLineOptions> | undefined;
 }
 
@@ -147,6 +149,7 @@ export class ShipHarness implements AsyncDisposable {
       clock: this.clock,
       random: () => 0.5,
       logger: this.#options.logger ?? SILENT,
+      permit: this.#options.permit,
       onEvent: (event) => this.events.push(event),
     });
   }
@@ -239,4 +242,12 @@ export async function until(holds: () => boolean, what: string): Promise<void> {
     await new Promise<void>((resolve) => setImmediate(resolve));
   }
   throw new Error(`waited in vain until ${what}`);
+}
+
+/** Capture of a harness answers requests at once. */
+export function answer(ship: ShipHarness): void {
+  const { need } = ship.shipper.position();
+  if (need === undefined) return;
+  if (need.minTxid > ship.maker.txid) ship.maker.moveTo(toTxid(need.minTxid - 1n));
+  ship.announce(need.wholeFileTxid === undefined ? ship.maker.snapshot() : ship.maker.whole());
 }
