@@ -4,11 +4,14 @@
  * Usage: node tools/run-tests.ts [--unit | --crash] [PATH...] [-- NODE_TEST_FLAG...]
  *   (nothing)  everything but the crash suite        --unit   only tests beside their source
  *   --crash    only the crash suite                  PATH     only files whose path contains one of these
+ * Ends with what the conformance suites counted and left out; fails when one of REQUIRE_BACKENDS ran no test.
  */
 import { spawn } from "node:child_process";
-import { existsSync, statfsSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, statfsSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
+import { namesIn } from "../src/conformance/report.ts";
+import { conformanceTable, readReports } from "./lib/conformance-table.ts";
 import { listFiles } from "./lib/files.ts";
 
 const TEST_TIMEOUT_MS = 240_000;
@@ -58,6 +61,16 @@ function temporaryDirectory(): string {
   return bavail * bsize >= MEMORY_DISK_BYTES ? memory : tmpdir();
 }
 
+/** Prints what the suites reported and removes the reports; false when a required one ran no test. */
+function concludeConformance(directory: string): boolean {
+  const required = namesIn(process.env["REQUIRE_BACKENDS"]);
+  const { lines, problems } = conformanceTable(readReports(directory), required);
+  rmSync(directory, { recursive: true, force: true });
+  for (const line of lines) console.log(line);
+  for (const problem of problems) console.error(`run-tests: ${problem}`);
+  return problems.length === 0;
+}
+
 function main(): void {
   const root = dirname(import.meta.dirname);
   const selection = parseArgs(process.argv.slice(2));
@@ -79,7 +92,12 @@ function main(): void {
     `--test-concurrency=${Math.max(1, Math.min(4, availableParallelism()))}`,
     ...selection.flags,
   ];
-  const env = { ...process.env, TMPDIR: temporaryDirectory() };
+  const reports = mkdtempSync(join(tmpdir(), "millrace-conformance-reports-"));
+  const env = {
+    ...process.env,
+    TMPDIR: temporaryDirectory(),
+    MILLRACE_CONFORMANCE_DIR: reports,
+  };
   const child = spawn(process.execPath, [...flags, ...files], { cwd: root, env, stdio: "inherit" });
   child.on("error", (error) => {
     throw error;
@@ -87,6 +105,7 @@ function main(): void {
   child.on("exit", (code, signal) => {
     process.exitCode = code ?? 1;
     if (signal !== null) console.error(`run-tests: ended by ${signal}`);
+    if (!concludeConformance(reports)) process.exitCode = 1;
   });
 }
 

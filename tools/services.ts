@@ -16,7 +16,7 @@ import {
   type ServiceName,
 } from "../src/testing/services.ts";
 import { SERVERS } from "./services/catalog.ts";
-import { install, isInstalled, type Installed } from "./services/install.ts";
+import { install, isInstalled, type Installed, missingTool } from "./services/install.ts";
 import { type Folders, isRunning, start, stop } from "./services/lifecycle.ts";
 import { locked } from "./services/lock.ts";
 import { runningIn } from "./services/process.ts";
@@ -66,11 +66,10 @@ function installTimed(server: Server, folders: Folders): Installed {
 
 async function startOne(server: Server, folders: Folders, isNamed: boolean): Promise<Outcome> {
   if (await isRunning(folders, server)) return { text: "runs already" };
-  if (!isInstalled(folders.root, server.recipe))
-    return {
-      text: `not installed: npm run services install ${server.name}`,
-      isFailure: isNamed,
-    };
+  if (!isInstalled(folders.root, server.recipe)) {
+    const why = missingTool(server.recipe) ?? `npm run services install ${server.name}`;
+    return { text: `not installed: ${why}`, isFailure: isNamed };
+  }
   const begin = performance.now();
   try {
     const { pid, port } = await start(folders, server);

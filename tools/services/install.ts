@@ -56,8 +56,8 @@ export function install(root: string, recipe: Recipe): Installed {
   return { state: "installed", text: describe(recipe) };
 }
 
-/** Why the recipe cannot even be tried here. */
-function missingTool(recipe: Recipe): string | undefined {
+/** What this machine lacks for the installation, as a reason; undefined when it can be tried. */
+export function missingTool(recipe: Recipe): string | undefined {
   if (process.platform !== "linux") return "needs Linux";
   if (recipe.kind === "npm")
     return isProgram("npm") ? undefined : "needs npm, which is not installed";

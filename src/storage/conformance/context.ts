@@ -12,7 +12,7 @@ export interface ConformanceOptions {
   readonly largeBytes?: number | undefined;
   /** Objects in the paging test; beyond the backend's page size. Default 1,203. */
   readonly countMany?: number | undefined;
-  /** Why the backend cannot be tested here; it then counts as having run no test. */
+  /** Why the backend cannot be tested here, and what would help; it then counts as having run no test. */
   readonly unavailable?: string | undefined;
 }
 
