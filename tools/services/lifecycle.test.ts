@@ -105,6 +105,16 @@ describe("start()", { skip: SKIP }, () => {
     });
     assert.deepEqual(readServices(it.folders.run), {});
   });
+
+  it("fails, with the last refusal, when it does not become ready in time, and ends it", async () => {
+    await using it = sample('console.log("thinking"); setInterval(() => {}, 1_000);');
+    const starting = start(it.folders, it.server, { readyTimeoutMs: 500 });
+    await assert.rejects(
+      starting,
+      /^Error: start "etcd": it is not ready after 0\.5 s: [^]*thinking/,
+    );
+    assert.equal(runningIn(join(it.folders.run, "etcd")), undefined);
+  });
 });
 
 describe("endProcess()", { skip: SKIP }, () => {

@@ -48,9 +48,14 @@ export async function isRunning(folders: Folders, server: Server): Promise<boole
 
 /**
  * Starts a server that does not run, in an emptied folder, and returns its entry once it is ready.
- * Throws with the end of its log when it dies or does not become ready in a minute; nothing of it runs then.
+ * Throws with the end of its log when it dies or does not become ready in time (a minute); nothing of it runs then.
  */
-export async function start(folders: Folders, server: Server): Promise<ServiceEntry> {
+export async function start(
+  folders: Folders,
+  server: Server,
+  options: { readonly readyTimeoutMs?: number } = {},
+): Promise<ServiceEntry> {
+  const { readyTimeoutMs = READY_TIMEOUT_MS } = options;
   await stop(folders, server);
   const directory = join(folders.run, server.name);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -68,7 +73,7 @@ export async function start(folders: Folders, server: Server): Promise<ServiceEn
       args: prepared.isScript === true ? [program, ...prepared.args] : prepared.args,
       env: bareEnvironment(directory, prepared.env),
     });
-    await becomeReady(server, directory, identity, prepared);
+    await becomeReady(prepared, identity, readyTimeoutMs);
     const entry: ServiceEntry = { ...prepared.service, ...identity, port: prepared.port };
     writeEntry(folders.run, server.name, entry);
     return entry;
@@ -96,12 +101,11 @@ export async function stop(
 }
 
 async function becomeReady(
-  server: Server,
-  directory: string,
-  identity: ProcessIdentity,
   { ready }: Launch,
+  identity: ProcessIdentity,
+  timeoutMs: number,
 ): Promise<void> {
-  const deadline = performance.now() + READY_TIMEOUT_MS;
+  const deadline = performance.now() + timeoutMs;
   let last: unknown;
   while (performance.now() < deadline) {
     if (!isAlive(identity)) throw new Error("it ended at once");
@@ -114,9 +118,7 @@ async function becomeReady(
     }
     await sleep(POLL_MS);
   }
-  throw new Error(
-    `${server.name} in ${directory} is not ready after ${READY_TIMEOUT_MS / 1_000} s: ${messageOf(last)}`,
-  );
+  throw new Error(`it is not ready after ${timeoutMs / 1_000} s: ${messageOf(last)}`);
 }
 
 /** Neither proxies nor credentials nor language of the caller; a home of its own. */
