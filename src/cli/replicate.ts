@@ -116,7 +116,12 @@ function positionalConfig(args: Arguments, terminal: Terminal): Config {
       `too many arguments: "${more[0]}"`,
       "for more than one database write a configuration",
     );
-  const replica = { url, syncIntervalMs: DEFAULT_SYNC_INTERVAL_MS };
+  const replica = {
+    url,
+    syncIntervalMs: DEFAULT_SYNC_INTERVAL_MS,
+    lease: { kind: "auto" },
+    leaseTtlMs: undefined,
+  } as const;
   const database = {
     ...DEFAULT_DATABASE,
     path: expandPath(path, terminal),

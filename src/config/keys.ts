@@ -26,7 +26,16 @@ const REPLICA_LATER = ["max-sync-ltx-files", "auto-recover", "validation-interva
 
 export const TOP_KEYS: KeyTable = {
   what: "the configuration",
-  known: ["dbs", "exec", "logging", "shutdown-sync-timeout", "sync-interval", ...STORE_KEYS],
+  known: [
+    "dbs",
+    "exec",
+    "logging",
+    "shutdown-sync-timeout",
+    "sync-interval",
+    "lease",
+    "lease-ttl",
+    ...STORE_KEYS,
+  ],
   later: [
     "addr",
     "mcp-addr",
@@ -83,7 +92,7 @@ export const DATABASE_KEYS: KeyTable = {
 
 export const REPLICA_KEYS: KeyTable = {
   what: "a replica",
-  known: ["url", "type", "path", "sync-interval", ...STORE_KEYS],
+  known: ["url", "type", "path", "sync-interval", "lease", "lease-ttl", ...STORE_KEYS],
   later: REPLICA_LATER,
   ignored: ["name"],
 };

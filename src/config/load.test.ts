@@ -4,6 +4,7 @@ import { isMillraceError, type MillraceError } from "../errors.ts";
 import type { Config } from "./contract.ts";
 import { parseConfig } from "./load.ts";
 
+const NO_LEASE_KEYS = { lease: { kind: "auto" }, leaseTtlMs: undefined };
 const CONTEXT = { source: "test.yml", env: {}, pid: 4711, cwd: "/srv", home: "/home-of-x" };
 
 function parse(text: string, env: Record<string, string> | undefined = {}): Config {
@@ -31,7 +32,7 @@ describe("parseConfig()", () => {
         {
           path: "/data/app.db",
           metaDir: undefined,
-          replica: { url: "file:///backup", syncIntervalMs: 1000 },
+          replica: { url: "file:///backup", syncIntervalMs: 1000, ...NO_LEASE_KEYS },
           monitorIntervalMs: 1000,
           checkpointIntervalMs: 60_000,
           checkpointPages: 750,
@@ -73,7 +74,7 @@ dbs:
     assert.deepEqual(config.databases[0], {
       path: "/home-of-x/a.db",
       metaDir: "/srv/meta",
-      replica: { url: "file:///srv/my%20backup", syncIntervalMs: 2000 },
+      replica: { url: "file:///srv/my%20backup", syncIntervalMs: 2000, ...NO_LEASE_KEYS },
       monitorIntervalMs: 250,
       checkpointIntervalMs: 0,
       checkpointPages: 10,
@@ -82,7 +83,11 @@ dbs:
       busyTimeoutMs: 90_000,
       pageFormat: "frame",
     });
-    assert.deepEqual(config.databases[1]?.replica, { url: "memory:x", syncIntervalMs: 20 });
+    assert.deepEqual(config.databases[1]?.replica, {
+      url: "memory:x",
+      syncIntervalMs: 20,
+      ...NO_LEASE_KEYS,
+    });
   });
 
   it("accepts a file that says nothing", () => {
@@ -250,11 +255,24 @@ describe("replicas in a configuration", () => {
       url: "s3://own/x",
       settings: { accessKeyId: "o", partSize: 6_000_000 },
       syncIntervalMs: 1000,
+      ...NO_LEASE_KEYS,
     });
     assert.equal(replica("{ type: s3, path: x }", top).url, "s3://shared/x");
     assert.deepEqual(replica("{ url: 'file:///x' }", top), {
       url: "file:///x",
       syncIntervalMs: 1000,
+      ...NO_LEASE_KEYS,
     });
+  });
+
+  it("say who keeps their lease", () => {
+    const own = replica("{ url: 's3://b/c', lease: none, lease-ttl: 10s }", "lease: etcd://h/k");
+    assert.deepEqual([own.lease, own.leaseTtlMs], [{ kind: "none" }, 10_000]);
+    const shared = replica("{ url: 's3://b/c' }", "lease: etcd://h/k\nlease-ttl: 20s");
+    assert.deepEqual([shared.lease.kind, shared.leaseTtlMs], ["etcd", 20_000]);
+    assert.match(
+      refusal("dbs: [{path: a, replica: {url: 's3://b/c', lease: maybe}}]").message,
+      /replica\.lease: read lease: it is neither a word nor a URL \(write auto, none/,
+    );
   });
 });

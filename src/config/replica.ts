@@ -9,6 +9,7 @@
 import { pathToFileURL } from "node:url";
 import { withoutUndefined } from "../base/objects.ts";
 import { MillraceError } from "../errors.ts";
+import { parseLease, type LeaseChoice } from "../lease/lease-url.ts";
 import { parseReplicaUrl } from "../storage/replica-url/replica-url.ts";
 import {
   SETTING_KINDS,
@@ -59,13 +60,29 @@ export function buildReplica(
     const hint = error.hint === undefined ? "" : ` (${error.hint})`;
     return complainOf(written === undefined ? "path" : "url", `${error.message}${hint}`);
   }
+  const lease = leaseOf(entry.lease ?? defaults.lease ?? "auto", complainOf);
+  if (lease === undefined) return undefined;
   const syncIntervalMs =
     entry["sync-interval"] ?? defaults["sync-interval"] ?? DEFAULT_SYNC_INTERVAL_MS;
   return {
     url,
     ...(Object.keys(settings).length === 0 ? {} : { settings }),
     syncIntervalMs,
+    lease,
+    leaseTtlMs: entry["lease-ttl"] ?? defaults["lease-ttl"],
   };
+}
+
+function leaseOf(
+  text: string,
+  complainOf: (key: string, message: string) => undefined,
+): LeaseChoice | undefined {
+  try {
+    return parseLease(text);
+  } catch (error) {
+    if (!(error instanceof MillraceError)) throw error;
+    return complainOf("lease", `${error.message} (${error.hint ?? ""})`);
+  }
 }
 
 function schemeOf(url: string): ReplicaScheme | undefined {

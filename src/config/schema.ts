@@ -16,6 +16,8 @@ export type StoreEntry = Readonly<Record<string, unknown>> & {
   readonly host?: string | undefined;
   readonly "webdav-url"?: string | undefined;
   readonly "sync-interval"?: number | undefined;
+  readonly lease?: string | undefined;
+  readonly "lease-ttl"?: number | undefined;
 };
 
 /** Durations are milliseconds. */
@@ -69,6 +71,8 @@ const STORE: Readonly<Record<string, z.ZodType>> = {
   ...Object.fromEntries(PLACE_KEYS.map((key) => [key, text().optional()])),
   ...Object.fromEntries([...SETTING_KINDS].map(([key, kind]) => [key, VALUES[kind].optional()])),
   "sync-interval": duration(POSITIVE).optional(),
+  lease: text().optional(),
+  "lease-ttl": duration(POSITIVE).optional(),
 };
 
 const REPLICA: z.ZodType<ReplicaEntry> = z.object({
