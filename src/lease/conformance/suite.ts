@@ -1,0 +1,42 @@
+/**
+ * The conformance suite of lease providers: what every cell, and a keeper on it, has to do.
+ *
+ * A provider's whole test is one call of `leaseConformance` with a way to make a place of its own for each test. Requests
+ * go to the real provider; only waiting is simulated.
+ */
+import { after, describe, it } from "node:test";
+import { cellTests } from "./cells.ts";
+import type { LeaseCheck, LeaseConformanceOptions, LeaseTarget } from "./context.ts";
+import { keeperTests } from "./keepers.ts";
+
+const PARTS: Readonly<Record<string, (check: LeaseCheck) => void>> = {
+  cells: cellTests,
+  keepers: keeperTests,
+};
+
+/** Registers the suite for the provider `name` with `node:test`. */
+export function leaseConformance(
+  name: string,
+  open: () => Promise<LeaseTarget>,
+  options: LeaseConformanceOptions,
+): void {
+  const { makeClock, makeRandom, unavailable, boundToProcess = false } = options;
+  if (unavailable !== undefined) {
+    process.stdout.write(`conformance lease/${name}: not run, ${unavailable}\n`);
+    return;
+  }
+  let countTests = 0;
+  const check: LeaseCheck = (title, run) => {
+    it(title, async () => {
+      await using target = await open();
+      await run({ target, makeClock, makeRandom, boundToProcess });
+      countTests += 1;
+    });
+  };
+  describe(`conformance lease/${name}`, () => {
+    for (const [part, register] of Object.entries(PARTS)) describe(part, () => register(check));
+    after(() => {
+      process.stdout.write(`conformance lease/${name}: ${countTests} tests\n`);
+    });
+  });
+}
