@@ -187,7 +187,7 @@ function taken(rules: LeaseRules, state: StateOf<"taking">, event: LeaseEvent): 
     return hold(state, tenure, [{ type: "acquired", epoch }]);
   }
   // Somebody is alive: whatever was seen is old, and the count begins anew.
-  if (event.type === "conflict") return look(rest(state, undefined));
+  if (event.type === "conflict") return stay(rest(state, undefined));
   return stay(event.type === "failed" ? rest(state, state.seen) : state);
 }
 

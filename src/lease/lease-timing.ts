@@ -28,7 +28,8 @@ export function restMs(state: LeaseState, options: RestOptions): number | undefi
   const jittered = (delayMs: number): number => delayMs * (1 - JITTER * options.random());
   switch (state.name) {
     case "idle":
-      return backoffMs ?? 0;
+      // At once in the beginning; after a conflict there is somebody to give time to.
+      return backoffMs ?? (state.triedEpoch === 0 ? 0 : jittered(POLL_MS));
     case "waiting": {
       const { reading, sinceMs } = state.seen;
       const untilSilentMs = sinceMs + reading.record.ttlMs - now.atMs;

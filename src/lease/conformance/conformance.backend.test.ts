@@ -5,21 +5,14 @@ import { join } from "node:path";
 import { systemClock } from "../../platform/clock.ts";
 import { openFileStore } from "../../storage/backends/file/file.ts";
 import { MemoryObjects, openMemoryStore } from "../../storage/backends/memory/memory.ts";
-import { ManualClock } from "../../testing/manual-clock.ts";
-import { seeded } from "../../testing/sample-pages.ts";
+import { simulated } from "../../testing/lease-simulated.ts";
 import type { ObjectStore, StoreCapabilities } from "../../storage/contract.ts";
+import { nodeFiles } from "../../platform/files.ts";
+import { openLockFileCell } from "../providers/lock-file/lock-file.ts";
 import { openObjectStoreCell } from "../providers/object-store/object-store.ts";
 import type { LeaseCell } from "../contract.ts";
 import type { LeaseTarget } from "./context.ts";
 import { leaseConformance } from "./suite.ts";
-
-const simulated = {
-  makeClock: () => new ManualClock(),
-  makeRandom: (seed: number) => {
-    const next = seeded(seed);
-    return () => next(2 ** 32) / 2 ** 32;
-  },
-};
 
 function onStore(store: ObjectStore): LeaseCell {
   const cell = openObjectStoreCell({ store, prefix: "some/replica" });
@@ -54,3 +47,13 @@ leaseConformance(
   simulated,
 );
 leaseConformance("file", fileTarget, simulated);
+
+async function lockFileTarget(): Promise<LeaseTarget> {
+  const directory = await mkdtemp(join(tmpdir(), "millrace-lease-"));
+  return {
+    connect: async () => openLockFileCell({ path: join(directory, "lease"), files: nodeFiles }),
+    [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
+  };
+}
+
+leaseConformance("lock-file", lockFileTarget, { ...simulated, boundToProcess: true });

@@ -108,9 +108,9 @@ export function keeperTests(check: LeaseCheck): void {
       const { holder } = simulation;
       assert.ok(holder !== undefined);
       await simulation.runFor(TTL_MS * random());
-      if (round % 3 === 0) await holder.kill();
-      else if (round % 3 === 1) await holder.end();
-      else if (!context.boundToProcess) {
+      if (round % 3 === 0) await holder.end();
+      else if (round % 3 === 1 || context.boundToProcess) await holder.kill();
+      else {
         holder.freeze();
         await simulation.runFor(TTL_MS * (1 + random()));
         holder.thaw();
