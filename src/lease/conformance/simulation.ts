@@ -123,6 +123,7 @@ export class Simulation implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const process of this.#processes) {
       process.cell.fault = undefined;
+      process.cell.delayMs = undefined;
       process.thaw();
     }
     await Promise.all(this.#processes.map((process) => process[Symbol.asyncDispose]()));
