@@ -302,7 +302,7 @@ export class LeaseKeeper implements AsyncDisposable {
       random,
       backoffMs,
     });
-    if (signal.aborted || delayMs === undefined) return Promise.resolve();
+    if (signal.aborted || delayMs === undefined || delayMs <= 0) return Promise.resolve();
     return new Promise((resolve) => {
       const done = (): void => {
         timer[Symbol.dispose]();
