@@ -26,7 +26,7 @@ const SKIP = process.platform === "linux" ? false : "processes are looked up in 
 const RECIPE: NpmRecipe = { kind: "npm", package: "sample", version: "1.0.0", main: "main.mjs" };
 
 const LISTENS = `
-  import { createServer } from "node:net";
+  const { createServer } = await import("node:net");
   createServer((socket) => socket.end()).listen(Number(process.argv[2]), "${HOST}");
   console.log("home " + process.env.HOME + " secret " + process.env.SERVICES_TEST_SECRET);
 `;
@@ -114,6 +114,23 @@ describe("start()", { skip: SKIP }, () => {
       /^Error: start "etcd": it is not ready after 0\.5 s: [^]*thinking/,
     );
     assert.equal(runningIn(join(it.folders.run, "etcd")), undefined);
+  });
+});
+
+describe("start() of a server that ended at once", { skip: SKIP }, () => {
+  it("tries once more, in a new folder", async () => {
+    await using it = sample(`
+      import { existsSync, writeFileSync } from "node:fs";
+      const seen = new URL("seen", import.meta.url);
+      if (!existsSync(seen)) {
+        writeFileSync(seen, "");
+        throw new Error("address in use");
+      }
+      ${LISTENS}
+    `);
+    await start(it.folders, it.server);
+    assert.equal(await isRunning(it.folders, it.server), true);
+    assert.doesNotMatch(readFileSync(join(it.folders.run, "etcd", "log"), "utf8"), /in use/);
   });
 });
 

@@ -35,6 +35,13 @@ export interface Folders {
   readonly run: string;
 }
 
+export interface StartOptions {
+  readonly readyTimeoutMs?: number | undefined;
+}
+
+/** The process was gone before it was ready. */
+class EndedError extends Error {}
+
 const READY_TIMEOUT_MS = 60_000;
 const POLL_MS = 50;
 const SHARED_FILE = "shared-directories";
@@ -47,15 +54,29 @@ export async function isRunning(folders: Folders, server: Server): Promise<boole
 }
 
 /**
- * Starts a server that does not run, in an emptied folder, and returns its entry once it is ready.
+ * Starts a server that does not run, in an emptied folder, and returns its entry once it is ready. One that ends at
+ * once is tried once more: somebody else may have taken its port in between.
  * Throws with the end of its log when it dies or does not become ready in time (a minute); nothing of it runs then.
  */
 export async function start(
   folders: Folders,
   server: Server,
-  options: { readonly readyTimeoutMs?: number } = {},
+  options: StartOptions = {},
 ): Promise<ServiceEntry> {
-  const { readyTimeoutMs = READY_TIMEOUT_MS } = options;
+  try {
+    return await startOnce(folders, server, options);
+  } catch (error) {
+    const isEnded = error instanceof Error && error.cause instanceof EndedError;
+    if (!isEnded) throw error;
+    return await startOnce(folders, server, options);
+  }
+}
+
+async function startOnce(
+  folders: Folders,
+  server: Server,
+  { readyTimeoutMs = READY_TIMEOUT_MS }: StartOptions,
+): Promise<ServiceEntry> {
   await stop(folders, server);
   const directory = join(folders.run, server.name);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -108,7 +129,7 @@ async function becomeReady(
   const deadline = performance.now() + timeoutMs;
   let last: unknown;
   while (performance.now() < deadline) {
-    if (!isAlive(identity)) throw new Error("it ended at once");
+    if (!isAlive(identity)) throw new EndedError("it ended at once");
     try {
       await ready();
       return;

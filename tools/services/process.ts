@@ -21,6 +21,9 @@ export interface Command {
 const TERM_TIMEOUT_MS = 10_000;
 const KILL_TIMEOUT_MS = 5_000;
 const POLL_MS = 20;
+const FIRST_PORT = 12_000;
+const COUNT_PORTS = 18_000;
+const PORT_ATTEMPTS = 100;
 
 /** Path of the log of the server whose folder is `directory`. */
 export function logPath(directory: string): string {
@@ -96,22 +99,27 @@ export async function endProcess(
   throw new Error(`end process ${identity.pid}: it outlives SIGKILL`);
 }
 
-/** A port of the loopback interface that nobody listens on now, and that was not given before. */
+/**
+ * A port of the loopback interface that nobody listens on now, and that was not given before. It lies below those
+ * that systems give to outgoing connections, one of which could take it before the server does.
+ */
 export async function freePort(given: Set<number>): Promise<number> {
-  for (;;) {
-    const { promise, resolve, reject } = Promise.withResolvers<number>();
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, HOST, () => {
-      const address = server.address();
-      const port = typeof address === "object" && address !== null ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-    const port = await promise;
-    if (given.has(port)) continue;
+  for (let attempt = 0; attempt < PORT_ATTEMPTS; attempt += 1) {
+    const port = FIRST_PORT + Math.floor(Math.random() * COUNT_PORTS);
+    if (given.has(port) || !(await canListen(port))) continue;
     given.add(port);
     return port;
   }
+  throw new Error(`find a free port: none in ${PORT_ATTEMPTS} attempts from ${FIRST_PORT} on`);
+}
+
+function canListen(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    // In use, mostly; whatever it is, this port will not do.
+    server.once("error", () => resolve(false));
+    server.listen(port, HOST, () => server.close(() => resolve(true)));
+  });
 }
 
 function pidPath(directory: string): string {

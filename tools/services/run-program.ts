@@ -25,6 +25,8 @@ export function runProgram(
     input,
     encoding: "utf8",
     timeout: timeoutMs,
+    // A program that has taken too long may be too busy to listen to anything milder.
+    killSignal: "SIGKILL",
     maxBuffer: MAX_OUTPUT_BYTES,
   });
   if (status === 0) return stdout;

@@ -85,6 +85,7 @@ function sshdConfig(directory: string, port: number, users: readonly string[]): 
     "AllowAgentForwarding no",
     "X11Forwarding no",
     "MaxStartups 100:30:200",
+    "LoginGraceTime 20",
     "Subsystem sftp internal-sftp",
     "ForceCommand internal-sftp",
     "",
@@ -101,6 +102,7 @@ function logIn({ port, user, privateKeyPath }: SftpService): void {
     IdentityFile: privateKeyPath,
     Port: String(port),
     LogLevel: "ERROR",
+    ConnectTimeout: "3",
   };
   const flags = Object.entries(settings).map(([name, value]) => `-o${name}=${value}`);
   runProgram("sftp", ["-F", "/dev/null", "-b", "-", ...flags, `${user}@${HOST}`], {
