@@ -1,9 +1,9 @@
 /** What a keeper's user meets: disposal, waiting, errors, options. The life of the lease is in the conformance suite. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type ErrorCode, isMillraceError } from "../errors.ts";
+import { type ErrorCode, isMillraceError, MillraceError } from "../errors.ts";
 import { ManualClock } from "../testing/manual-clock.ts";
-import type { LeaseCell } from "./contract.ts";
+import { type LeaseCell, type LeaseReading, toVersion } from "./contract.ts";
 import { LeaseKeeper, type LeaseKeeperEvent, type LeaseKeeperOptions } from "./lease-keeper.ts";
 import { NOBODY, openStaticCell } from "./providers/static/static.ts";
 
@@ -171,5 +171,89 @@ describe("LeaseKeeper", () => {
       { owner: "" },
     ])
       assert.throws(() => new LeaseKeeper({ ...base, ...wrong }), fails("config/invalid"));
+  });
+});
+
+describe("a keeper that parks", () => {
+  /** A cell that counts what it is asked. */
+  function countingCell(): LeaseCell & { reads: number; writes: number } {
+    let stored: LeaseReading | undefined;
+    return {
+      type: "counting",
+      reads: 0,
+      writes: 0,
+      async read() {
+        this.reads += 1;
+        return stored;
+      },
+      async write(record, { expected }) {
+        this.writes += 1;
+        if ((stored?.version ?? "absent") !== expected)
+          throw new MillraceError("lease/conflict", "write lease: it changed");
+        stored = { record, version: toVersion(`v${this.writes}-${record.owner}`) };
+        return stored.version;
+      },
+      async [Symbol.asyncDispose]() {},
+    };
+  }
+
+  async function turns(): Promise<void> {
+    for (let turn = 0; turn < 50; turn += 1)
+      await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+
+  it("asks nothing while nobody uses it, and goes on with the same epoch", async () => {
+    const cell = countingCell();
+    const bench = start(cell, { parkAfterMs: 10_000 });
+    await until(bench, () => bench.keeper.epoch === 1);
+    await until(bench, () => bench.clock.nextMs === undefined);
+    const asked = cell.reads + cell.writes;
+    bench.clock.advance(3_600_000);
+    await turns();
+    assert.equal(cell.reads + cell.writes, asked);
+    assert.throws(() => bench.keeper.check(), fails("lease/lost"));
+    const acquired = bench.keeper.acquired();
+    await turns();
+    assert.equal(await acquired, 1);
+    assert.equal(cell.reads + cell.writes, asked + 1);
+    bench.keeper.check();
+    await bench.keeper[Symbol.asyncDispose]();
+  });
+
+  it("keeps renewing while it is used, however long that takes", async () => {
+    const cell = countingCell();
+    const bench = start(cell, { parkAfterMs: 10_000 });
+    await until(bench, () => bench.keeper.epoch === 1);
+    const use = bench.keeper.use();
+    for (let minute = 0; minute < 60; minute += 1) {
+      for (let step = 0; step < 12; step += 1) {
+        bench.clock.advance(5_000);
+        await turns();
+      }
+      bench.keeper.check();
+    }
+    use[Symbol.dispose]();
+    await until(bench, () => bench.clock.nextMs === undefined);
+    await bench.keeper[Symbol.asyncDispose]();
+  });
+
+  it("finds out when somebody took it meanwhile", async () => {
+    const cell = countingCell();
+    const first = start(cell, { parkAfterMs: 10_000 });
+    await until(first, () => first.keeper.epoch === 1);
+    await until(first, () => first.clock.nextMs === undefined);
+    const second = start(cell, { owner: "them", parkAfterMs: 10_000 });
+    const taken = second.keeper.acquired();
+    await until(second, () => second.keeper.epoch !== undefined);
+    assert.equal(await taken, 2);
+    first.clock.advance(60_000);
+    const waiting = first.keeper.acquired();
+    await turns();
+    assert.equal(first.events.at(-1)?.type, "waiting");
+    assert.equal(first.keeper.epoch, undefined);
+    await second.keeper[Symbol.asyncDispose]();
+    await until(first, () => first.keeper.epoch === 3);
+    assert.equal(await waiting, 3);
+    await first.keeper[Symbol.asyncDispose]();
   });
 });

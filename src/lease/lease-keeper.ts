@@ -47,6 +47,8 @@ import { restMs } from "./lease-timing.ts";
 const REQUEST_TIMEOUT_MS = 5_000;
 /** Disposal gives the lease back within this time, or leaves it to the TTL. */
 const RELEASE_TIMEOUT_MS = 5_000;
+/** States in which nothing is asked while nobody needs the lease. */
+const MAY_REST: readonly LeaseState["name"][] = ["idle", "waiting", "parked"];
 const BACKOFF = { initialMs: 500, maxMs: 5_000 };
 
 export type LeaseKeeperEvent =
@@ -75,6 +77,11 @@ export interface LeaseKeeperOptions extends LeaseTiming {
   readonly random: Random;
   /** An epoch that was in use and must not come again, from what the caller keeps. Default 0. */
   readonly floorEpoch?: number | undefined;
+  /**
+   * After so long without `use` the lease is not renewed any more, so that an idle process makes no request. The record
+   * stays; the next use renews it, and has the same epoch, unless somebody took it meanwhile. Default: it is always renewed.
+   */
+  readonly parkAfterMs?: number | undefined;
   /** Default 5 s. */
   readonly requestTimeoutMs?: number | undefined;
   /** Default 5 s. */
@@ -102,6 +109,8 @@ export class LeaseKeeper implements AsyncDisposable {
   #error: MillraceError | undefined;
   #backoffMs: number | undefined;
   #waitingFor: Extract<LeaseKeeperEvent, { type: "waiting" }> | undefined;
+  #uses = 0;
+  #usedAtMs: number;
 
   /** Starts nothing. Throws `config/invalid` for times that make no sense. */
   constructor(options: LeaseKeeperOptions) {
@@ -110,6 +119,7 @@ export class LeaseKeeper implements AsyncDisposable {
     this.#logger = (options.logger ?? SILENT).with({ lease: options.name });
     this.#backoff = new Backoff({ ...BACKOFF, random: options.random });
     this.#state = initialLease(options.floorEpoch);
+    this.#usedAtMs = options.clock.monotonic();
   }
 
   /** The epoch while the lease is held at this very moment. */
@@ -146,12 +156,26 @@ export class LeaseKeeper implements AsyncDisposable {
 
   /** Resolves with the epoch when the lease is held; rejects with `signal.reason`, or `lease/lost` when the keeper closed. */
   async acquired(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<number> {
+    using _use = this.use();
     for (;;) {
       const { epoch } = this;
       if (epoch !== undefined) return epoch;
       if (this.#closing !== undefined || this.#state.name === "released") this.check();
       await this.#changed.wait(options);
     }
+  }
+
+  /** Keeps the lease renewed until disposed: for what takes longer than a moment. */
+  use(): Disposable {
+    this.#uses += 1;
+    this.#usedAtMs = this.#options.clock.monotonic();
+    if (MAY_REST.includes(this.#state.name)) this.#wakeUp?.();
+    return {
+      [Symbol.dispose]: () => {
+        this.#uses -= 1;
+        this.#usedAtMs = this.#options.clock.monotonic();
+      },
+    };
   }
 
   /** Takes the lease, keeps it, takes it again, until aborted. Giving it back is the disposal's business. */
@@ -169,7 +193,7 @@ export class LeaseKeeper implements AsyncDisposable {
     const request = this.#request;
     if (request === undefined) {
       await this.#rest(signal);
-      if (!signal.aborted) this.#feed({ type: "tick" });
+      if (!signal.aborted) this.#feed({ type: this.#nextEvent() });
       return;
     }
     this.#feed(await this.#ask(request, signal, this.#timeoutMs()));
@@ -207,6 +231,16 @@ export class LeaseKeeper implements AsyncDisposable {
     if (tenure === undefined || lapse(this.#rules, tenure, this.#now()) !== undefined)
       return undefined;
     return tenure;
+  }
+
+  get #isUsed(): boolean {
+    const { clock, parkAfterMs = Infinity } = this.#options;
+    return this.#uses > 0 || clock.monotonic() - this.#usedAtMs < parkAfterMs;
+  }
+
+  #nextEvent(): "tick" | "park" | "resume" {
+    if (this.#state.name === "parked") return "resume";
+    return this.#state.name === "held" && !this.#isUsed ? "park" : "tick";
   }
 
   #now(): Moment {
@@ -259,7 +293,7 @@ export class LeaseKeeper implements AsyncDisposable {
   #timeoutMs(): number {
     const { requestTimeoutMs = REQUEST_TIMEOUT_MS, clock } = this.#options;
     const tenure = tenureOf(this.#state);
-    if (tenure === undefined) return requestTimeoutMs;
+    if (tenure === undefined || this.#state.name === "resuming") return requestTimeoutMs;
     const leftMs = heldUntilMs(this.#rules, tenure) - clock.monotonic();
     return Math.min(requestTimeoutMs, Math.max(0, leftMs));
   }
@@ -295,22 +329,24 @@ export class LeaseKeeper implements AsyncDisposable {
 
   #rest(signal: AbortSignal): Promise<void> {
     const { clock, random } = this.#options;
-    const backoffMs = this.#backoffMs;
-    const delayMs = restMs(this.#state, {
-      rules: this.#rules,
-      now: this.#now(),
-      random,
-      backoffMs,
-    });
+    const isResting = MAY_REST.includes(this.#state.name) && !this.#isUsed;
+    const delayMs = isResting
+      ? Infinity
+      : restMs(this.#state, {
+          rules: this.#rules,
+          now: this.#now(),
+          random,
+          backoffMs: this.#backoffMs,
+        });
     if (signal.aborted || delayMs === undefined || delayMs <= 0) return Promise.resolve();
     return new Promise((resolve) => {
       const done = (): void => {
-        timer[Symbol.dispose]();
+        timer?.[Symbol.dispose]();
         signal.removeEventListener("abort", done);
         this.#wakeUp = undefined;
         resolve();
       };
-      const timer = clock.schedule(delayMs, done);
+      const timer = delayMs === Infinity ? undefined : clock.schedule(delayMs, done);
       signal.addEventListener("abort", done, { once: true });
       this.#wakeUp = done;
     });

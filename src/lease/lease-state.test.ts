@@ -47,6 +47,8 @@ const STATES: readonly LeaseState[] = [
   { ...MEMORY, name: "renewing", tenure: TENURE, attempt: ATTEMPT },
   { ...MEMORY, name: "late", tenure: TENURE, attempt: ATTEMPT },
   { ...MEMORY, name: "checking", tenure: TENURE, attempt: ATTEMPT },
+  { ...MEMORY, name: "parked", tenure: TENURE },
+  { ...MEMORY, name: "resuming", tenure: TENURE, attempt: ATTEMPT },
   { ...MEMORY, name: "releasing" },
   { ...MEMORY, name: "released" },
 ];
@@ -69,6 +71,8 @@ const EVENTS: Readonly<Record<string, LeaseEvent>> = {
   failed: { ...later(11_000), type: "failed" },
   "too late": { ...later(27_000), type: "tick" },
   "clock ahead": { ...later(11_000, 14_001), type: "tick" },
+  park: { ...later(11_000), type: "park" },
+  resume: { ...later(11_000), type: "resume" },
   release: { ...later(11_000), type: "release" },
 };
 

@@ -31,6 +31,10 @@ export type LeaseEvent = Moment &
     | { readonly type: "written"; readonly version: LeaseVersion }
     | { readonly type: "conflict" }
     | { readonly type: "failed" }
+    /** Nobody needs the lease for now. */
+    | { readonly type: "park" }
+    /** Somebody needs it again. */
+    | { readonly type: "resume" }
     | { readonly type: "release" }
   );
 
@@ -83,12 +87,17 @@ export type LeaseState = Memory &
     | { readonly name: "renewing"; readonly tenure: Tenure; readonly attempt: Attempt }
     | { readonly name: "late"; readonly tenure: Tenure; readonly attempt: Attempt }
     | { readonly name: "checking"; readonly tenure: Tenure; readonly attempt: Attempt }
+    /** Held as long as its time lasts, and not renewed: the record stays, and whoever waits for it may take it then. */
+    | { readonly name: "parked"; readonly tenure: Tenure }
+    /** The record is renewed as it was left: if it still is ours, nobody wrote in between, and the epoch goes on. */
+    | { readonly name: "resuming"; readonly tenure: Tenure; readonly attempt: Attempt }
     | { readonly name: "releasing" }
     | { readonly name: "released" }
   );
 
 type StateOf<Name extends LeaseState["name"]> = Extract<LeaseState, { readonly name: Name }>;
 type HoldingState = StateOf<"held" | "renewing" | "late" | "checking">;
+type ParkedState = StateOf<"parked" | "resuming">;
 
 export interface LeaseStep {
   readonly state: LeaseState;
@@ -133,6 +142,10 @@ export function leaseStep(rules: LeaseRules, state: LeaseState, event: LeaseEven
     case "late":
     case "checking":
       return holding(rules, state, event);
+    case "parked":
+      return event.type === "resume" ? resume(rules, state, event) : stay(state);
+    case "resuming":
+      return resumed(rules, state, event);
     case "releasing":
       return releasing(rules, state, event);
     case "released":
@@ -146,6 +159,7 @@ function holding(rules: LeaseRules, state: HoldingState, event: LeaseEvent): Lea
   if (why !== undefined) return lose(state, why);
   switch (state.name) {
     case "held":
+      if (event.type === "park") return stay({ ...state, name: "parked" });
       return event.type === "tick" ? renew(rules, state, state.tenure, event) : stay(state);
     case "late":
       return event.type === "tick"
@@ -207,6 +221,14 @@ function checked(
   return renew(rules, state, { ...tenure, version: reading.version }, now);
 }
 
+function resumed(rules: LeaseRules, state: StateOf<"resuming">, event: LeaseEvent): LeaseStep {
+  if (event.type === "conflict") return lose(state, "taken");
+  if (event.type === "failed") return look(rest(state, undefined));
+  if (event.type !== "written") return stay(state);
+  if (lapse(rules, state.attempt, event) !== undefined) return look(rest(state, undefined));
+  return hold(state, { ...state.attempt, version: event.version }, []);
+}
+
 function releasing(rules: LeaseRules, state: StateOf<"releasing">, event: LeaseEvent): LeaseStep {
   switch (event.type) {
     case "read": {
@@ -221,6 +243,8 @@ function releasing(rules: LeaseRules, state: StateOf<"releasing">, event: LeaseE
     case "failed": // The TTL frees what could not be given back.
       return end(state);
     case "tick":
+    case "park":
+    case "resume":
     case "release":
       return stay(state);
   }
@@ -230,7 +254,8 @@ function release(state: LeaseState): LeaseStep {
   if (state.name === "releasing" || state.name === "released") return stay(state);
   if (state.triedEpoch === 0) return end(state);
   const next: LeaseState = { ...memoryOf(state), name: "releasing" };
-  if (state.name !== "held") return { state: next, effects: [{ type: "read" }] };
+  if (state.name !== "held" && state.name !== "parked")
+    return { state: next, effects: [{ type: "read" }] };
   const { record, version } = state.tenure;
   return { state: next, effects: [giveBack(record, version)] };
 }
@@ -258,16 +283,29 @@ function take(
 }
 
 function renew(rules: LeaseRules, from: LeaseState, tenure: Tenure, now: Moment): LeaseStep {
-  const { epoch, renewals } = tenure.record;
-  const record = recordOf(rules, now, { epoch, renewals: renewals + 1 });
-  const attempt = { record, atMs: now.atMs, wallMs: now.wallMs };
+  const { attempt, effects } = renewal(rules, tenure, now);
+  return { state: { ...memoryOf(from), name: "renewing", tenure, attempt }, effects };
+}
+
+function resume(rules: LeaseRules, from: StateOf<"parked">, now: Moment): LeaseStep {
+  const { attempt, effects } = renewal(rules, from.tenure, now);
+  return { state: { ...from, name: "resuming", attempt }, effects };
+}
+
+function renewal(
+  rules: LeaseRules,
+  { record: last, version }: Tenure,
+  { atMs, wallMs }: Moment,
+): { readonly attempt: Attempt; readonly effects: readonly LeaseEffect[] } {
+  const { epoch, renewals } = last;
+  const record = recordOf(rules, { atMs, wallMs }, { epoch, renewals: renewals + 1 });
   return {
-    state: { ...memoryOf(from), name: "renewing", tenure, attempt },
-    effects: [{ type: "write", record, expected: tenure.version }],
+    attempt: { record, atMs, wallMs },
+    effects: [{ type: "write", record, expected: version }],
   };
 }
 
-function lose(state: HoldingState, reason: LostReason): LeaseStep {
+function lose(state: HoldingState | ParkedState, reason: LostReason): LeaseStep {
   const lost: LeaseEffect = { type: "lost", epoch: state.tenure.record.epoch, reason };
   const { state: next, effects } = look(rest(state, undefined));
   return { state: next, effects: [lost, ...effects] };

@@ -22,7 +22,7 @@ export interface RestOptions {
   readonly backoffMs: number | undefined;
 }
 
-/** Milliseconds until the next tick; `undefined` for states that need none. */
+/** Milliseconds until the next event; `undefined` for states that await an answer. */
 export function restMs(state: LeaseState, options: RestOptions): number | undefined {
   const { rules, now, backoffMs } = options;
   const jittered = (delayMs: number): number => delayMs * (1 - JITTER * options.random());
@@ -42,6 +42,9 @@ export function restMs(state: LeaseState, options: RestOptions): number | undefi
       const leftMs = Math.max(0, heldUntilMs(rules, state.tenure) - now.atMs);
       return Math.min(backoffMs ?? 0, LATE_MS, leftMs);
     }
+    case "parked":
+      return 0;
+    case "resuming":
     case "looking":
     case "taking":
     case "renewing":
