@@ -14,6 +14,7 @@ export type {
   CapturePhase,
   DatabaseResult,
   DatabaseStatus,
+  DestinationLocation,
   DestinationStatus,
   ReplicationEvent,
   ShipState,

@@ -4,6 +4,7 @@
  *   lock                       held by the one process that captures this database
  *   state                      continuity: where in the WAL, which TXID, what is owed
  *   pages.sum                  checksum of every page of the database at some TXID
+ *   instance                   under this name leases of destinations are held
  *   status.json                for `millrace status`: what is durable where
  *   ltx/0/<min>-<max>.ltx      captured transactions that a destination may still need
  *   ltx/9/<1>-<max>.ltx        boundary snapshots that a destination may still need

@@ -17,14 +17,22 @@ export interface Run {
   readonly logger: Logger;
   readonly json: boolean;
   readonly shutdownSyncTimeoutMs: number;
+  /** The longest of the destinations' leases. */
+  readonly leaseTtlMs: number;
   /** The one database was named on the command line: what is wrong with it at the start ends the process. */
   readonly isStrict: boolean;
   readonly open: (onEvent: (event: ReplicationEvent) => void) => Promise<Replicator>;
 }
 
+const LEASE_SLACK_MS = 5_000;
+
 /** One full pass: capture, upload, durable, end. */
 export async function runOnce(run: Run): Promise<number> {
-  const { terminal, json, shutdownSyncTimeoutMs: timeoutMs } = run;
+  const { terminal, json } = run;
+  // Another process may have died with the lease: that is known when it was silent for the TTL.
+  const leaseMs = run.leaseTtlMs + LEASE_SLACK_MS;
+  const timeoutMs =
+    run.shutdownSyncTimeoutMs === 0 ? 0 : Math.max(run.shutdownSyncTimeoutMs, leaseMs);
   using signals = new SignalAbort();
   const replicator = await run.open(() => {});
   try {
@@ -36,7 +44,8 @@ export async function runOnce(run: Run): Promise<number> {
     else await replicator.abandon();
     throw error;
   }
-  const result = await replicator.close({ timeoutMs, signal: signals.signal });
+  const options = { timeoutMs, signal: signals.signal, awaitLease: true };
+  const result = await replicator.close(options);
   signals.signal.throwIfAborted();
   return conclude(terminal, result, { json, verbose: true });
 }

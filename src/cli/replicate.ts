@@ -13,6 +13,7 @@ import { openReplicator } from "../daemon/replicator.ts";
 import { splitWords } from "../daemon/shell-words.ts";
 import { readVersion } from "../daemon/version.ts";
 import { systemClock } from "../platform/clock.ts";
+import { DEFAULT_TTL_MS } from "../lease/lease-rules.ts";
 import { parseReplicaUrl } from "../storage/replica-url/replica-url.ts";
 import type { Command } from "./command.ts";
 import { CONFIG_FLAGS, loadConfig } from "./config-file.ts";
@@ -76,6 +77,9 @@ export const replicate: Command = {
       logger,
       json,
       shutdownSyncTimeoutMs: config.shutdownSyncTimeoutMs,
+      leaseTtlMs: Math.max(
+        ...config.databases.map(({ replica }) => replica.leaseTtlMs ?? DEFAULT_TTL_MS),
+      ),
       isStrict: isPositional,
       open: (onEvent) =>
         openReplicator({
@@ -119,9 +123,9 @@ function positionalConfig(args: Arguments, terminal: Terminal): Config {
   const replica = {
     url,
     syncIntervalMs: DEFAULT_SYNC_INTERVAL_MS,
-    lease: { kind: "auto" },
+    lease: "auto",
     leaseTtlMs: undefined,
-  } as const;
+  };
   const database = {
     ...DEFAULT_DATABASE,
     path: expandPath(path, terminal),
@@ -138,11 +142,12 @@ function positionalConfig(args: Arguments, terminal: Terminal): Config {
 
 function toOptions(config: DatabaseConfig): DatabaseOptions {
   const { path, metaDir, replica, ...tuning } = config;
+  const { syncIntervalMs, ...destination } = replica;
   return {
     path,
     metaDir,
-    to: [{ url: replica.url, settings: replica.settings }],
-    capture: { ...tuning, syncIntervalMs: replica.syncIntervalMs },
+    to: [destination],
+    capture: { ...tuning, syncIntervalMs },
   };
 }
 

@@ -1,6 +1,5 @@
 /** What a configuration says, as plain data with every default filled in. */
 import type { LogLevel } from "../base/logger.ts";
-import type { LeaseChoice } from "../lease/lease-url.ts";
 import type { ReplicaLocation } from "../storage/replica-url/target.ts";
 
 export interface Config {
@@ -37,8 +36,8 @@ export interface DatabaseConfig {
 
 export interface ReplicaConfig extends ReplicaLocation {
   readonly syncIntervalMs: number;
-  /** Who sees to it that one process writes there. */
-  readonly lease: LeaseChoice;
+  /** Who sees to it that one process writes there, as `parseLease` reads it. */
+  readonly lease: string;
   /** How long a silent holder keeps others out. */
   readonly leaseTtlMs: number | undefined;
 }

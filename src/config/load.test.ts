@@ -4,7 +4,7 @@ import { isMillraceError, type MillraceError } from "../errors.ts";
 import type { Config } from "./contract.ts";
 import { parseConfig } from "./load.ts";
 
-const NO_LEASE_KEYS = { lease: { kind: "auto" }, leaseTtlMs: undefined };
+const NO_LEASE_KEYS = { lease: "auto", leaseTtlMs: undefined };
 const CONTEXT = { source: "test.yml", env: {}, pid: 4711, cwd: "/srv", home: "/home-of-x" };
 
 function parse(text: string, env: Record<string, string> | undefined = {}): Config {
@@ -267,9 +267,9 @@ describe("replicas in a configuration", () => {
 
   it("say who keeps their lease", () => {
     const own = replica("{ url: 's3://b/c', lease: none, lease-ttl: 10s }", "lease: etcd://h/k");
-    assert.deepEqual([own.lease, own.leaseTtlMs], [{ kind: "none" }, 10_000]);
+    assert.deepEqual([own.lease, own.leaseTtlMs], ["none", 10_000]);
     const shared = replica("{ url: 's3://b/c' }", "lease: etcd://h/k\nlease-ttl: 20s");
-    assert.deepEqual([shared.lease.kind, shared.leaseTtlMs], ["etcd", 20_000]);
+    assert.deepEqual([shared.lease, shared.leaseTtlMs], ["etcd://h/k", 20_000]);
     assert.match(
       refusal("dbs: [{path: a, replica: {url: 's3://b/c', lease: maybe}}]").message,
       /replica\.lease: read lease: it is neither a word nor a URL \(write auto, none/,

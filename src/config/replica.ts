@@ -9,7 +9,7 @@
 import { pathToFileURL } from "node:url";
 import { withoutUndefined } from "../base/objects.ts";
 import { MillraceError } from "../errors.ts";
-import { parseLease, type LeaseChoice } from "../lease/lease-url.ts";
+import { parseLease } from "../lease/lease-url.ts";
 import { parseReplicaUrl } from "../storage/replica-url/replica-url.ts";
 import {
   SETTING_KINDS,
@@ -60,8 +60,8 @@ export function buildReplica(
     const hint = error.hint === undefined ? "" : ` (${error.hint})`;
     return complainOf(written === undefined ? "path" : "url", `${error.message}${hint}`);
   }
-  const lease = leaseOf(entry.lease ?? defaults.lease ?? "auto", complainOf);
-  if (lease === undefined) return undefined;
+  const lease = entry.lease ?? defaults.lease ?? "auto";
+  if (!isLease(lease, complainOf)) return undefined;
   const syncIntervalMs =
     entry["sync-interval"] ?? defaults["sync-interval"] ?? DEFAULT_SYNC_INTERVAL_MS;
   return {
@@ -73,15 +73,14 @@ export function buildReplica(
   };
 }
 
-function leaseOf(
-  text: string,
-  complainOf: (key: string, message: string) => undefined,
-): LeaseChoice | undefined {
+function isLease(text: string, complainOf: (key: string, message: string) => undefined): boolean {
   try {
-    return parseLease(text);
+    parseLease(text);
+    return true;
   } catch (error) {
     if (!(error instanceof MillraceError)) throw error;
-    return complainOf("lease", `${error.message} (${error.hint ?? ""})`);
+    complainOf("lease", `${error.message} (${error.hint ?? ""})`);
+    return false;
   }
 }
 

@@ -11,14 +11,25 @@ import type { ReplicaLocation } from "../storage/replica-url/target.ts";
 export type { CapturePhase } from "../capture/contract.ts";
 export type { ShipState } from "../ship/contract.ts";
 
+/** A replica that is written to. */
+export interface DestinationLocation extends ReplicaLocation {
+  /**
+   * Who sees to it that one process writes there: `auto` (default; the store itself, where it can), `none`, or the URL of a
+   * service: `consul://host/key`, `etcd://host/key`, `nats://host/key`, `file:///path`.
+   */
+  readonly lease?: string | undefined;
+  /** How long a silent holder keeps others out; default 30 s. */
+  readonly leaseTtlMs?: number | undefined;
+}
+
 /** One database and where it goes. */
 export interface DatabaseOptions {
   /** Absolute. */
   readonly path: string;
   /** Absolute; default `.<file>-millrace` beside the database. */
   readonly metaDir?: string | undefined;
-  /** Replica URLs, at least one. */
-  readonly to: readonly ReplicaLocation[];
+  /** At least one. */
+  readonly to: readonly DestinationLocation[];
   readonly capture?: Partial<Omit<CaptureOptions, "path" | "metaDir">> | undefined;
 }
 
@@ -85,6 +96,16 @@ export type ReplicationEvent =
       readonly database: string;
       readonly destination: string;
       readonly reason: string;
+    }
+  /** Who may write to the destination: this process (`acquired`), or another one (`waiting`, with its name). */
+  | {
+      readonly type: "lease";
+      readonly database: string;
+      readonly destination: string;
+      readonly state: "acquired" | "waiting" | "lost" | "released";
+      readonly epoch?: number | undefined;
+      /** The other one. */
+      readonly owner?: string | undefined;
     }
   /** Capture, or shipping to `destination`, fails and is tried again. */
   | {

@@ -16,6 +16,7 @@ import {
   type ErrorRecord,
   type MillraceError,
 } from "../errors.ts";
+import type { LeaseKeeperEvent } from "../lease/lease-keeper.ts";
 import type { LineEvent, ShipEvent } from "../ship/contract.ts";
 import { LocalLine } from "../ship/local-line.ts";
 import type { LtxStore } from "../storage/ltx-store.ts";
@@ -23,12 +24,14 @@ import type { DatabaseStatus, ReplicationEvent } from "./contract.ts";
 import { CaptureRequests } from "./capture-requests.ts";
 import { Destination } from "./destination.ts";
 import { LagMarks } from "./lag.ts";
+import { DestinationLease, leaseOwner, type LeaseOptions } from "./lease.ts";
 import { withoutDebug } from "./log-event.ts";
 import type { ReplicatorContext } from "./context.ts";
 
 export interface Target {
   readonly name: string;
   readonly store: LtxStore;
+  readonly lease: LeaseOptions;
 }
 
 export interface DatabaseSetup {
@@ -69,7 +72,7 @@ export class ReplicatedDatabase implements AsyncDisposable {
     const database = new ReplicatedDatabase(context, handle, setup);
     hear = (event) => database.#captured(event);
     for (const event of early) database.#captured(event);
-    database.#ship();
+    await database.#ship();
     return database;
   }
 
@@ -100,12 +103,23 @@ export class ReplicatedDatabase implements AsyncDisposable {
     });
   }
 
-  #ship(): void {
+  async #ship(): Promise<void> {
     const { files, clock, random, logger } = this.#context;
-    for (const { name, store } of this.#setup.targets) {
+    const owner = leaseOwner(files, this.metaDir);
+    const context = { ...this.#context, logger: logger.with({ db: this.path }) };
+    for (const { name, store, lease: options } of this.#setup.targets) {
+      const lease = await DestinationLease.open({
+        ...options,
+        store,
+        name,
+        owner,
+        context,
+        onEvent: (event) => this.#leased(name, event),
+      });
       const destination = new Destination({
         name,
         store,
+        lease,
         line: this.#line,
         lag: this.#lag,
         files,
@@ -285,6 +299,19 @@ export class ReplicatedDatabase implements AsyncDisposable {
     }
   }
 
+  #leased(destination: string, event: LeaseKeeperEvent): void {
+    const base = { database: this.path, destination };
+    if (event.type === "recovered") return this.#tell({ type: "recovered", ...base });
+    if (event.type === "failing") {
+      const error = toErrorRecord(event.error);
+      return this.#tell({ type: "failing", ...base, error, consecutive: 1 });
+    }
+    const { type: state } = event;
+    const epoch = "epoch" in event ? event.epoch : undefined;
+    const holder = state === "waiting" ? event.owner : undefined;
+    this.#tell({ type: "lease", ...base, state, epoch, owner: holder });
+  }
+
   /** The line cannot be continued at a destination: capture provides what can. */
   #rebase(
     destination: string,
@@ -306,7 +333,7 @@ export class ReplicatedDatabase implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#requests[Symbol.dispose]();
     if (this.#stoppedBy === undefined) this.#phase = "closed";
-    for (const destination of this.#destinations) await destination[Symbol.asyncDispose]();
+    await Promise.all(this.#destinations.map((destination) => destination[Symbol.asyncDispose]()));
     await this.#line[Symbol.asyncDispose]();
     for (const { store } of this.#setup.targets) await store[Symbol.asyncDispose]();
   }

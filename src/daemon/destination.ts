@@ -10,11 +10,14 @@ import { Shipper } from "../ship/shipper.ts";
 import type { LtxStore } from "../storage/ltx-store.ts";
 import type { DestinationStatus } from "./contract.ts";
 import type { LagMarks } from "./lag.ts";
+import type { DestinationLease } from "./lease.ts";
 
 export interface DestinationOptions {
   /** The replica URL without credentials. */
   readonly name: string;
   readonly store: LtxStore;
+  /** Taken over. */
+  readonly lease: DestinationLease;
   readonly line: LocalLine;
   readonly lag: LagMarks;
   readonly files: Files;
@@ -27,6 +30,7 @@ export interface DestinationOptions {
 export class Destination implements AsyncDisposable {
   readonly name: string;
   readonly #shipper: Shipper;
+  readonly #lease: DestinationLease;
   readonly #lag: LagMarks;
   readonly #end = new AbortController();
   readonly #onEvent: (event: ShipEvent) => void;
@@ -39,11 +43,13 @@ export class Destination implements AsyncDisposable {
     this.name = name;
     this.#lag = lag;
     this.#onEvent = onEvent;
-    this.#shipper = new Shipper(options);
+    this.#lease = options.lease;
+    this.#shipper = new Shipper({ ...options, permit: options.lease.permit });
   }
 
-  /** Begins to ship. */
+  /** Takes the lease, and begins to ship. */
   start(): void {
+    this.#lease.start();
     this.#loop ??= this.#shipper.run(this.#end.signal).catch((error: unknown) => {
       this.#defect = toMillraceError(error);
       this.#onEvent({ type: "stopped", error: this.#defect });
@@ -83,6 +89,7 @@ export class Destination implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#end.abort();
     await this.#loop;
+    await this.#lease[Symbol.asyncDispose]();
     this.#shipper[Symbol.dispose]();
   }
 }

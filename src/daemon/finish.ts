@@ -5,7 +5,13 @@
 import { sleep } from "../base/async.ts";
 import { Backoff } from "../base/backoff.ts";
 import { formatTxid } from "../base/ids.ts";
-import { isMillraceError, MillraceError, toErrorRecord, toMillraceError } from "../errors.ts";
+import {
+  fromErrorRecord,
+  isMillraceError,
+  MillraceError,
+  toErrorRecord,
+  toMillraceError,
+} from "../errors.ts";
 import type { ReplicatorContext } from "./context.ts";
 import type { DatabaseResult } from "./contract.ts";
 import type { ReplicatedDatabase } from "./database.ts";
@@ -18,11 +24,12 @@ const OP = "final sync";
 export async function finishDatabase(
   context: ReplicatorContext,
   database: ReplicatedDatabase,
-  signal: AbortSignal,
+  { signal, awaitLease }: { readonly signal: AbortSignal; readonly awaitLease: boolean },
 ): Promise<DatabaseResult> {
   let failure: MillraceError | undefined;
   try {
     await captureAll(context, database, signal);
+    if (!awaitLease) leaveToHolder(database);
     await database.drain(signal);
   } catch (error) {
     failure = toMillraceError(error);
@@ -35,6 +42,13 @@ export async function finishDatabase(
     failure ??= toMillraceError(error);
   }
   return judge(database, database.stoppedBy ?? failure);
+}
+
+/** Where another process has the lease, there is nothing to wait for: it ships, or whoever comes after it does. */
+function leaveToHolder(database: ReplicatedDatabase): void {
+  const { destinations } = database.status();
+  const held = destinations.find(({ state }) => state === "standby")?.error;
+  if (held !== undefined) throw fromErrorRecord(held);
 }
 
 async function captureAll(

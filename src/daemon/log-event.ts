@@ -58,6 +58,8 @@ const WRITERS: {
   rebase(log, { destination, reason }) {
     log.log("info", "new base requested", { replica: destination, reason });
   },
+  // The keeper of the lease logs for itself.
+  lease() {},
   failing(log, { destination, error, consecutive }) {
     // Shipping logs its own failures, at its own pace.
     if (destination !== undefined) return;

@@ -12,13 +12,17 @@ import { withoutUndefined } from "../base/objects.ts";
 import { fromErrorRecord, MillraceError } from "../errors.ts";
 import { siblingModule } from "../platform/sibling.ts";
 import { toLocation } from "../storage/replica-url/replica-url.ts";
-import type { ReplicaLocation } from "../storage/replica-url/target.ts";
 import type { ChildCallName, ChildCalls, ChildMessage, ParentMessage } from "./child-protocol.ts";
-import type { DatabaseResult, DatabaseStatus, ReplicationEvent } from "./contract.ts";
+import type {
+  DatabaseResult,
+  DatabaseStatus,
+  DestinationLocation,
+  ReplicationEvent,
+} from "./contract.ts";
 
 export interface ReplicateOptions {
   /** Replica URL, or several; with settings where the URL is not the place for them. */
-  readonly to: string | ReplicaLocation | readonly (string | ReplicaLocation)[];
+  readonly to: string | DestinationLocation | readonly (string | DestinationLocation)[];
   /** Least time between two captures while commits keep coming; default 1000. The first after a pause never waits. */
   readonly syncIntervalMs?: number | undefined;
   /** Where Millrace keeps its local files; default `.<file>-millrace` beside the database. */

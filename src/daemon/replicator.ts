@@ -27,6 +27,7 @@ import {
   type ReplicatorStatus,
 } from "./contract.ts";
 import { ReplicatedDatabase, type Target } from "./database.ts";
+import { leaseOptions } from "./lease.ts";
 import { finishDatabase } from "./finish.ts";
 import { logEvent } from "./log-event.ts";
 import { StatusFile } from "./status-file.ts";
@@ -55,6 +56,8 @@ export interface CloseOptions {
   readonly timeoutMs?: number | undefined;
   /** Gives the waiting up. */
   readonly signal?: AbortSignal | undefined;
+  /** Also wait where another process has the lease, until it is silent for its TTL. Default: it is left to that one. */
+  readonly awaitLease?: boolean | undefined;
 }
 
 /** What changes a database's status file; the other events happen too often or tell nothing new. */
@@ -115,7 +118,8 @@ export class Replicator implements AsyncDisposable {
     const opened: Target[] = [];
     for (const location of options.to) {
       const store = targets.use(await openReplica(location, { access: "write" }));
-      opened.push({ name: redactUrl(location.url), store });
+      const lease = leaseOptions(location);
+      opened.push({ name: redactUrl(location.url), store, lease });
     }
     const mourners: ((error: MillraceError) => void)[] = [];
     const thread = this.#pool.take((error) => mourners.forEach((mourn) => mourn(error)));
@@ -237,12 +241,15 @@ export class Replicator implements AsyncDisposable {
 
   async #close(options: CloseOptions): Promise<CloseResult> {
     const { clock, logger } = this.#context;
-    const { timeoutMs = DEFAULT_CLOSE_TIMEOUT_MS, signal } = options;
+    const { timeoutMs = DEFAULT_CLOSE_TIMEOUT_MS, signal, awaitLease = false } = options;
     using limit = new CloseLimit(clock, timeoutMs, signal);
     this.#limit = limit;
     const databases = await Promise.all(
       [...this.#hosted.values()].map(({ database }) =>
-        finishDatabase(this.#context, database, limit.signalFor(database.path)),
+        finishDatabase(this.#context, database, {
+          signal: limit.signalFor(database.path),
+          awaitLease,
+        }),
       ),
     );
     for (const { error } of databases) {

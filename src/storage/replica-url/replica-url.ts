@@ -56,7 +56,9 @@ export function parseReplicaUrl({ url, settings = {} }: ReplicaLocation): Replic
 }
 
 /** A replica given as its URL alone, or with settings. */
-export function toLocation(replica: string | ReplicaLocation): ReplicaLocation {
+export function toLocation<Location extends ReplicaLocation>(
+  replica: string | Location,
+): ReplicaLocation | Location {
   return typeof replica === "string" ? { url: replica } : replica;
 }
 
