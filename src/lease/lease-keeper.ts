@@ -252,7 +252,7 @@ export class LeaseKeeper implements AsyncDisposable {
     const { state, effects } = leaseStep(this.#rules, this.#state, {
       ...event,
       ...this.#now(),
-    } as LeaseEvent);
+    });
     this.#state = state;
     this.#request = undefined;
     for (const effect of effects) this.#apply(effect);

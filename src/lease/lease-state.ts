@@ -149,8 +149,9 @@ export function leaseStep(rules: LeaseRules, state: LeaseState, event: LeaseEven
     case "releasing":
       return releasing(rules, state, event);
     case "released":
-      return stay(state);
+      break;
   }
+  return stay(state);
 }
 
 function holding(rules: LeaseRules, state: HoldingState, event: LeaseEvent): LeaseStep {
@@ -172,8 +173,10 @@ function holding(rules: LeaseRules, state: HoldingState, event: LeaseEvent): Lea
       return event.type === "failed" ? stay({ ...state, name: "late" }) : stay(state);
     case "checking":
       if (event.type === "read") return checked(rules, state, event.reading, event);
-      return event.type === "failed" ? stay({ ...state, name: "late" }) : stay(state);
+      if (event.type === "failed") return stay({ ...state, name: "late" });
+      break;
   }
+  return stay(state);
 }
 
 function looked(rules: LeaseRules, state: StateOf<"looking">, event: LeaseEvent): LeaseStep {
@@ -246,8 +249,9 @@ function releasing(rules: LeaseRules, state: StateOf<"releasing">, event: LeaseE
     case "park":
     case "resume":
     case "release":
-      return stay(state);
+      break;
   }
+  return stay(state);
 }
 
 function release(state: LeaseState): LeaseStep {

@@ -51,6 +51,7 @@ export function restMs(state: LeaseState, options: RestOptions): number | undefi
     case "checking":
     case "releasing":
     case "released":
-      return undefined;
+      break;
   }
+  return undefined;
 }

@@ -11,7 +11,9 @@ import { appendFileSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { isMillraceError } from "../errors.ts";
 import { LeaseKeeper, type LeaseKeeperEvent } from "../lease/lease-keeper.ts";
-import { openObjectStoreCell } from "../lease/providers/object-store/object-store.ts";
+import { openLeaseCell } from "../lease/registry.ts";
+import { defined } from "../base/assert.ts";
+import { nodeFiles } from "../platform/files.ts";
 import { systemClock, systemRandom } from "../platform/clock.ts";
 import { openFileStore } from "../storage/backends/file/file.ts";
 
@@ -103,8 +105,9 @@ function claim(keeper: LeaseKeeper, owner: string, path: string): void {
 
 async function main([directory = "", owner = "", ttlMs = "", path = ""]: string[]): Promise<void> {
   await using store = openFileStore({ rootDirectory: directory });
+  const cell = await openLeaseCell({ kind: "auto" }, { store, files: nodeFiles });
   await using keeper = new LeaseKeeper({
-    cell: openObjectStoreCell({ store }),
+    cell: defined(cell, "lease of a file store"),
     name: directory,
     owner,
     clock: systemClock,

@@ -4,7 +4,8 @@
  * A provider's whole test is one call of `leaseConformance` with a way to make a place of its own for each test. Requests
  * go to the real provider; only waiting is simulated.
  */
-import { after, describe, it } from "node:test";
+import { describe, it } from "node:test";
+import { describeConformance } from "../../conformance/report.ts";
 import { cellTests } from "./cells.ts";
 import type { LeaseCheck, LeaseConformanceOptions, LeaseTarget } from "./context.ts";
 import { keeperTests } from "./keepers.ts";
@@ -21,22 +22,14 @@ export function leaseConformance(
   options: LeaseConformanceOptions,
 ): void {
   const { makeClock, makeRandom, unavailable, boundToProcess = false } = options;
-  if (unavailable !== undefined) {
-    process.stdout.write(`conformance lease/${name}: not run, ${unavailable}\n`);
-    return;
-  }
-  let countTests = 0;
-  const check: LeaseCheck = (title, run) => {
-    it(title, async () => {
-      await using target = await open();
-      await run({ target, makeClock, makeRandom, boundToProcess });
-      countTests += 1;
-    });
-  };
-  describe(`conformance lease/${name}`, () => {
+  describeConformance(`lease/${name}`, unavailable, (ran) => {
+    const check: LeaseCheck = (title, run) => {
+      it(title, async () => {
+        await using target = await open();
+        await run({ target, makeClock, makeRandom, boundToProcess });
+        ran();
+      });
+    };
     for (const [part, register] of Object.entries(PARTS)) describe(part, () => register(check));
-    after(() => {
-      process.stdout.write(`conformance lease/${name}: ${countTests} tests\n`);
-    });
   });
 }

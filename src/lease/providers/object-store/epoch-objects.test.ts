@@ -147,6 +147,30 @@ describe("EpochObjects", () => {
     assert.equal((await holder.read())?.record.epoch, 1);
   });
 
+  it("read() takes back an acquisition that broke off while the holder renewed", async () => {
+    const { objects, holder, taker, takersStore } = scene();
+    const version = await holder.write(recordOf(1, "a"), { expected: "absent" });
+    takersStore.before("put", async () => {
+      await holder.write(recordOf(1, "a", 1), { expected: version });
+      takersStore.before("list", () => Promise.reject(new Error("the connection broke")));
+    });
+    await assert.rejects(taker.write(recordOf(2, "b"), { expected: version }), /broke/);
+    assert.equal(objects.keys.length, 2, "the taker's object is there");
+    assert.deepEqual((await taker.read())?.record, recordOf(1, "a", 1));
+    assert.deepEqual(objects.keys, [`lease/${epochName(1)}`]);
+  });
+
+  it("read() finishes an acquisition that broke off when nobody objected", async () => {
+    const { objects, holder, taker, takersStore } = scene();
+    const version = await holder.write(recordOf(1, "a"), { expected: "absent" });
+    takersStore.before("put", async () =>
+      takersStore.before("list", () => Promise.reject(new Error("the connection broke"))),
+    );
+    await assert.rejects(taker.write(recordOf(2, "b"), { expected: version }), /broke/);
+    assert.deepEqual((await taker.read())?.record, recordOf(2, "b"));
+    assert.deepEqual(objects.keys, [`lease/${epochName(2)}`]);
+  });
+
   it("read() ignores objects of other names", async () => {
     const { holder, holdersStore } = scene();
     await holdersStore.store.put("lease/README.json", new Uint8Array([1]));

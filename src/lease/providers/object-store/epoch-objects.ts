@@ -4,7 +4,7 @@
  * An acquisition creates the next epoch's object; of two that try, the store lets one. Between an old holder that renews
  * and a new one that takes over there is no compare to decide, so both look after they wrote: the holder for a higher epoch,
  * the taker for a change of what it takes from. Whatever the order of the four steps, at least one sees the other
- * and yields. Needs a store whose finished puts are seen by every later list.
+ * and yields. An acquisition that failed half-way is finished or taken back by the next reading. Needs a store whose finished puts are seen by every later list.
  * Frozen: the keys, docs/formats/lease.md.
  */
 import { isMillraceError } from "../../../errors.ts";
@@ -31,6 +31,13 @@ const MAX_READS = 5;
 const NAME = /^([0-9a-f]{16})\.json$/;
 const decoder = new TextDecoder();
 
+/** An acquisition whose object may be there, without the look that makes it count. */
+interface Unconfirmed {
+  readonly record: LeaseRecord;
+  readonly version: LeaseVersion;
+  readonly from: Found | undefined;
+}
+
 interface Found extends LeaseReading {
   readonly epoch: number;
   /** All epochs that have an object, ascending. */
@@ -46,6 +53,7 @@ export class EpochObjects implements LeaseCell {
   readonly type: string;
   readonly #store: ObjectStore;
   readonly #folder: string;
+  #unconfirmed: Unconfirmed | undefined;
 
   /** `base` is empty or ends in a slash. */
   constructor(store: ObjectStore, base: string) {
@@ -55,7 +63,7 @@ export class EpochObjects implements LeaseCell {
   }
 
   async read(call: LeaseCall = {}): Promise<LeaseReading | undefined> {
-    const found = await this.#find(call);
+    const found = await this.#settle(await this.#find(call), call);
     return found && { record: found.record, version: found.version };
   }
 
@@ -66,13 +74,18 @@ export class EpochObjects implements LeaseCell {
     const where = this.#key(record.epoch);
     if ((found?.version ?? "absent") !== expected)
       throw conflict(where, `the lease is at epoch ${found?.epoch ?? 0} and changed meanwhile`);
-    if (found?.epoch === record.epoch) await this.#store.put(where, bytes, { signal });
-    else await this.#create(where, bytes, signal);
+    const version = versionOf(record.epoch, bytes);
+    const isRenewal = found?.epoch === record.epoch;
+    if (isRenewal) await this.#store.put(where, bytes, { signal });
+    else {
+      this.#unconfirmed = { record, version, from: found };
+      await this.#create(where, bytes, signal);
+    }
     const epochs = await this.#epochs({ signal });
     const above = epochs.filter((epoch) => epoch > record.epoch);
     if (above.length > 0) throw conflict(where, `epoch ${above[0]} is there already`);
-    if (found?.epoch !== record.epoch) await this.#confirm(record, found, epochs, signal);
-    return versionOf(record.epoch, bytes);
+    if (!isRenewal) await this.#confirm(record, found, epochs, signal);
+    return version;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
@@ -82,6 +95,7 @@ export class EpochObjects implements LeaseCell {
       await this.#store.put(where, bytes, { ifAbsent: true, signal });
     } catch (error) {
       if (!isMillraceError(error, "storage/exists")) throw error;
+      this.#unconfirmed = undefined;
       throw conflict(where, "the object exists already", error);
     }
   }
@@ -101,13 +115,28 @@ export class EpochObjects implements LeaseCell {
       from === undefined ||
       (before !== undefined && versionOf(from.epoch, before.bytes) === from.version);
     if (isAlone && isAsRead) {
+      this.#unconfirmed = undefined;
       // Left behind, old epochs are only litter; the next acquisition tries again.
       const old = epochs.filter((epoch) => epoch < record.epoch).map((epoch) => this.#key(epoch));
       await this.#store.delete(old, { signal }).catch(() => {});
       return;
     }
     await this.#store.delete([where], { signal });
+    this.#unconfirmed = undefined;
     throw conflict(where, "the holder is alive; this epoch was taken back");
+  }
+
+  /** Makes up for the look that an acquisition of this cell is owed before anybody goes by its record. */
+  async #settle(found: Found | undefined, call: LeaseCall): Promise<Found | undefined> {
+    const owed = this.#unconfirmed;
+    if (owed === undefined || found?.version !== owed.version) return found;
+    try {
+      await this.#confirm(owed.record, owed.from, found.epochs, call.signal);
+      return found;
+    } catch (error) {
+      if (!isMillraceError(error, "lease/conflict")) throw error;
+      return this.#find(call);
+    }
   }
 
   async #find(call: LeaseCall): Promise<Found | undefined> {
