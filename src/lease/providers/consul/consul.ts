@@ -34,6 +34,8 @@ export interface ConsulCellOptions {
   readonly key: string;
   /** ACL token: read and write of the key, and of sessions. */
   readonly token?: string | undefined;
+  /** TTL of the session, at least; default the record's, and 10 s, Consul's least. More makes latecomers wait. */
+  readonly minSessionMs?: number | undefined;
 }
 
 export function openConsulCell(options: ConsulCellOptions): LeaseCell {
@@ -120,9 +122,10 @@ class ConsulCell implements LeaseCell {
       const answer = await this.#request(op, path, { method: "PUT", allow: [404], signal });
       if (answer.status !== 404) return this.#session;
     }
+    const { minSessionMs = MIN_SESSION_TTL_MS } = this.#options;
     const body = {
       Name: "millrace lease",
-      TTL: `${Math.ceil(Math.max(ttlMs, MIN_SESSION_TTL_MS) / 1_000)}s`,
+      TTL: `${Math.ceil(Math.max(ttlMs, minSessionMs, MIN_SESSION_TTL_MS) / 1_000)}s`,
       Behavior: "release",
       LockDelay: `${Math.ceil(Math.min(ttlMs, MAX_LOCK_DELAY_MS) / 1_000)}s`,
       Checks: [],

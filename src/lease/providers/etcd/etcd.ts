@@ -32,6 +32,8 @@ export interface EtcdCellOptions {
   readonly key: string;
   /** A token of etcd's authentication. */
   readonly token?: string | undefined;
+  /** The sign of life lasts at least this long after the last write; default the record's TTL. More makes latecomers wait. */
+  readonly minAliveMs?: number | undefined;
 }
 
 export function openEtcdCell(options: EtcdCellOptions): LeaseCell {
@@ -120,7 +122,8 @@ class EtcdCell implements LeaseCell {
       const ttl = this.#parse(KEPT, op, kept).result.TTL;
       if (ttl !== undefined && ttl !== "0") return this.#leaseId;
     }
-    const body = { TTL: String(Math.ceil(ttlMs / 1_000)) };
+    const { minAliveMs = 0 } = this.#options;
+    const body = { TTL: String(Math.ceil(Math.max(ttlMs, minAliveMs) / 1_000)) };
     const granted = await this.#request(op, "lease/grant", body, { signal });
     this.#leaseId = this.#parse(GRANTED, op, granted).ID;
     return this.#leaseId;
