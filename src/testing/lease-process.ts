@@ -105,9 +105,10 @@ function claim(keeper: LeaseKeeper, owner: string, path: string): void {
 
 async function main([directory = "", owner = "", ttlMs = "", path = ""]: string[]): Promise<void> {
   await using store = openFileStore({ rootDirectory: directory });
-  const cell = await openLeaseCell({ kind: "auto" }, { store, files: nodeFiles });
+  const place = { store, name: directory, files: nodeFiles };
+  const opened = await openLeaseCell({ kind: "auto" }, place);
   await using keeper = new LeaseKeeper({
-    cell: defined(cell, "lease of a file store"),
+    cell: defined(opened, "lease of a file store").cell,
     name: directory,
     owner,
     clock: systemClock,
