@@ -14,6 +14,15 @@ const SLACK_MS = 3_000;
 /** How long anything may take before a test gives up. */
 const PATIENCE_MS = 15_000;
 
+/** An acquisition is told before the first claim is written down. */
+async function untilClaimed(claims: string, owner: string, epoch: number): Promise<void> {
+  const deadlineMs = performance.now() + PATIENCE_MS;
+  while (!readClaims(claims).some((claim) => claim.owner === owner && claim.epoch === epoch)) {
+    assert.ok(performance.now() < deadlineMs, `no claim of ${owner} at epoch ${epoch}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
 describe("LeaseKeeper in processes", () => {
   it("never lets two claim at once through SIGSTOP, SIGCONT, SIGKILL and a proper end", async () => {
     const directory = await mkdtemp(join(tmpdir(), "millrace-lease-"));
@@ -23,13 +32,14 @@ describe("LeaseKeeper in processes", () => {
     const within = { withinMs: PATIENCE_MS };
     try {
       await using one = start("one");
-      await one.until("acquired", within);
+      await untilClaimed(claims, "one", 1);
       await using two = start("two");
       await two.until("waiting", within);
 
       one.signal("SIGSTOP");
       const takeoverMs = await two.until("acquired", within);
       assert.ok(takeoverMs <= TTL_MS + SLACK_MS, `taken over after ${takeoverMs} ms`);
+      await untilClaimed(claims, "two", 2);
       const seen = one.events.length;
       one.signal("SIGCONT");
       await one.until("waiting", { ...within, seen });
@@ -44,12 +54,14 @@ describe("LeaseKeeper in processes", () => {
       const againMs = await one.until("acquired", { ...within, seen });
       assert.ok(againMs <= TTL_MS + SLACK_MS, `taken over after ${againMs} ms`);
 
+      await untilClaimed(claims, "one", 3);
       await using three = start("three");
       await three.until("waiting", within);
       const ended = one[Symbol.asyncDispose]();
       const releaseMs = await three.until("acquired", within);
       await ended;
       assert.ok(releaseMs <= SLACK_MS, `taken after ${releaseMs} ms`);
+      await untilClaimed(claims, "three", 4);
       await three[Symbol.asyncDispose]();
 
       const all = readClaims(claims);

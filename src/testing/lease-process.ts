@@ -7,13 +7,11 @@
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { appendFileSync, readFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { isMillraceError } from "../errors.ts";
 import { LeaseKeeper, type LeaseKeeperEvent } from "../lease/lease-keeper.ts";
-import { openLeaseCell } from "../lease/registry.ts";
-import { defined } from "../base/assert.ts";
-import { nodeFiles } from "../platform/files.ts";
+import { openObjectStoreCell } from "../lease/providers/object-store/object-store.ts";
 import { systemClock, systemRandom } from "../platform/clock.ts";
 import { openFileStore } from "../storage/backends/file/file.ts";
 
@@ -85,7 +83,7 @@ export class LeaseProcess implements AsyncDisposable {
 
 /** All claims so far, in the order of their times. */
 export function readClaims(path: string): Claim[] {
-  const lines = readFileSync(path, "utf8").split("\n");
+  const lines = existsSync(path) ? readFileSync(path, "utf8").split("\n") : [];
   const claims = lines.slice(0, -1).map((line) => {
     const [atNs = "", owner = "", epoch = ""] = line.split(" ");
     return { atNs: BigInt(atNs), owner, epoch: Number(epoch) };
@@ -105,10 +103,8 @@ function claim(keeper: LeaseKeeper, owner: string, path: string): void {
 
 async function main([directory = "", owner = "", ttlMs = "", path = ""]: string[]): Promise<void> {
   await using store = openFileStore({ rootDirectory: directory });
-  const place = { store, name: directory, files: nodeFiles };
-  const opened = await openLeaseCell({ kind: "auto" }, place);
   await using keeper = new LeaseKeeper({
-    cell: defined(opened, "lease of a file store").cell,
+    cell: openObjectStoreCell({ store }),
     name: directory,
     owner,
     clock: systemClock,
