@@ -152,6 +152,34 @@ export function keeperTests(check: LeaseCheck): void {
     );
   }
 
+  check("contenders that rest when idle, on a slow store", async (context) => {
+    await using simulation = new Simulation(context, 3);
+    const { random } = simulation;
+    const processes: SimulatedProcess[] = [];
+    for (let index = 0; index < 4; index += 1) {
+      const process = await simulation.start(`idle-${index}`, { parkAfterMs: TTL_MS / 3 });
+      process.cell.delayMs = () => (random() < 0.2 ? TTL_MS * random() ** 2 : 50 * random());
+      processes.push(process);
+    }
+    for (let round = 0; round < 30; round += 1) {
+      const uses = processes.flatMap(({ keeper }) => (random() < 0.4 ? [keeper.use()] : []));
+      await simulation.runFor(TTL_MS * random());
+      const stopped = context.boundToProcess || random() < 0.7 ? undefined : simulation.holder;
+      stopped?.freeze();
+      for (const use of uses) use[Symbol.dispose]();
+      await simulation.runFor(2 * TTL_MS * random());
+      stopped?.thaw();
+      simulation.observe();
+    }
+    const uses = processes.map(({ cell, keeper }) => {
+      cell.delayMs = undefined;
+      return keeper.use();
+    });
+    await simulation.until("anybody", () => simulation.holder !== undefined, 4 * TTL_MS);
+    for (const use of uses) use[Symbol.dispose]();
+    assert.ok(context.boundToProcess || simulation.holds.length >= 3);
+  });
+
   check("a lost answer to an acquisition is resolved", async (context) => {
     await using simulation = new Simulation(context);
     const one = await simulation.start("one");

@@ -159,6 +159,7 @@ export interface SimulatedProcessOptions {
   readonly random: Random;
   readonly ttlMs: number;
   readonly floorEpoch?: number | undefined;
+  readonly parkAfterMs?: number | undefined;
   /** Its cell closes with it, as by the kernel. */
   readonly boundToProcess: boolean;
 }
@@ -175,7 +176,7 @@ export class SimulatedProcess {
   #isEnded = false;
 
   constructor(options: SimulatedProcessOptions) {
-    const { owner, inner, world, random, ttlMs, floorEpoch } = options;
+    const { owner, inner, world, random, ttlMs, floorEpoch, parkAfterMs } = options;
     this.owner = owner;
     this.clock = new ProcessClock(world);
     this.cell = new WatchedCell(inner, world, this.clock);
@@ -188,6 +189,7 @@ export class SimulatedProcess {
       random,
       ttlMs,
       floorEpoch,
+      parkAfterMs,
       onEvent: (event) => this.events.push(event),
     });
     this.#running = this.keeper.run(this.#stop.signal);

@@ -25,6 +25,7 @@ export interface Hold {
 
 export interface StartOptions {
   readonly floorEpoch?: number | undefined;
+  readonly parkAfterMs?: number | undefined;
   readonly wallOffsetMs?: number | undefined;
 }
 
@@ -54,7 +55,7 @@ export class Simulation implements AsyncDisposable {
     const inner = await this.#context.target.connect();
     const { random } = this;
     const { boundToProcess } = this.#context;
-    const { floorEpoch, wallOffsetMs = 0 } = options;
+    const { floorEpoch, parkAfterMs, wallOffsetMs = 0 } = options;
     const process = new SimulatedProcess({
       owner,
       inner,
@@ -62,6 +63,7 @@ export class Simulation implements AsyncDisposable {
       random,
       ttlMs: TTL_MS,
       floorEpoch,
+      parkAfterMs,
       boundToProcess,
     });
     process.clock.wallOffsetMs = wallOffsetMs;
