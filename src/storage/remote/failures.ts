@@ -22,6 +22,13 @@ export interface HttpFailure extends Failure {
   readonly text?: string | undefined;
   /** From `Retry-After`. */
   readonly retryAfterMs?: number | undefined;
+  /** What it is, where the service's own code says more than the status. */
+  readonly kind?: FailureKind | undefined;
+}
+
+export interface FailureKind {
+  readonly code: ErrorCode;
+  readonly hint?: string | undefined;
 }
 
 /** Longest text of a service that is repeated in a message. */
@@ -30,7 +37,7 @@ const MAX_TEXT_CHARS = 300;
 /** The error for an answer that reports a failure. What a status means for a condition, the backend decides before. */
 export function httpError(failure: HttpFailure): MillraceError {
   const { status, code, text = "", retryAfterMs } = failure;
-  const kind = kindOf(status);
+  const { kind = kindOf(status) } = failure;
   const said = [code, text.slice(0, MAX_TEXT_CHARS).replace(/\s+/g, " ").trim()].filter(Boolean);
   const found = `the store answered ${status}${said.length > 0 ? ` (${said.join(": ")})` : ""}`;
   return failureError(kind.code, failure, {
@@ -40,7 +47,7 @@ export function httpError(failure: HttpFailure): MillraceError {
   });
 }
 
-function kindOf(status: number): { readonly code: ErrorCode; readonly hint?: string } {
+function kindOf(status: number): FailureKind {
   if (status === 401 || status === 403) {
     const hint =
       "check the credentials, what they are allowed to do there, and the clock of this machine";
@@ -50,6 +57,11 @@ function kindOf(status: number): { readonly code: ErrorCode; readonly hint?: str
   if (status === 429 || status === 503) return { code: "storage/throttled" };
   if (status === 408 || status >= 500) return { code: "storage/unavailable" };
   return { code: "storage/misconfigured", hint: "check endpoint, region and path of the replica" };
+}
+
+/** Milliseconds that a `Retry-After` header asks for, where it does so in seconds. */
+export function retryAfterMs(header: string | null | undefined): number | undefined {
+  return typeof header === "string" && /^\d{1,6}$/.test(header) ? Number(header) * 1000 : undefined;
 }
 
 /** Before a connection stood: nothing was sent. */
