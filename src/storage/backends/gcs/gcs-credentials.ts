@@ -1,8 +1,9 @@
 /**
  * Application Default Credentials: a key file that GOOGLE_APPLICATION_CREDENTIALS names, what `gcloud auth
- * application-default login` left, or the machine's own account on Google Cloud.
+ * application-default login` left, or the machine's own account on Google Cloud. The official library looks for them, in the
+ * environment of the process.
  */
-import type { AuthClient, GoogleAuth } from "google-auth-library";
+import type { AuthClient } from "google-auth-library";
 
 /** Read, write and delete objects; nothing about buckets. */
 const SCOPE = "https://www.googleapis.com/auth/devstorage.read_write";
@@ -17,18 +18,11 @@ export const NO_CREDENTIALS: GcsCredentials = { headers: async () => new Headers
 
 /** Credentials are looked for at the first request, and again after a failure. */
 export class DefaultCredentials implements GcsCredentials {
-  readonly #keyFile: string | undefined;
-  #auth: GoogleAuth | undefined;
   #client: Promise<AuthClient> | undefined;
-
-  constructor(env: Readonly<Record<string, string | undefined>>) {
-    const keyFile = env["GOOGLE_APPLICATION_CREDENTIALS"];
-    this.#keyFile = keyFile === "" ? undefined : keyFile;
-  }
 
   /** Tokens are kept until they expire. Throws what the library throws. */
   async headers(): Promise<Headers> {
-    this.#client ??= this.#load();
+    this.#client ??= load();
     try {
       return await (await this.#client).getRequestHeaders();
     } catch (error) {
@@ -36,14 +30,9 @@ export class DefaultCredentials implements GcsCredentials {
       throw error;
     }
   }
+}
 
-  async #load(): Promise<AuthClient> {
-    const { GoogleAuth } = await import("google-auth-library");
-    const keyFile = this.#keyFile;
-    this.#auth ??= new GoogleAuth({
-      scopes: [SCOPE],
-      ...(keyFile === undefined ? {} : { keyFile }),
-    });
-    return this.#auth.getClient();
-  }
+async function load(): Promise<AuthClient> {
+  const { GoogleAuth } = await import("google-auth-library");
+  return new GoogleAuth({ scopes: [SCOPE] }).getClient();
 }

@@ -58,7 +58,7 @@ export async function openGcsStore(
   const endpoint = gcsEndpoint(target.settings.endpoint, env);
   const bucket = target.bucket;
   const where = `gs://${bucket}${endpoint.isPublic ? "" : ` at ${endpoint.base}`}`;
-  const credentials = endpoint.isAnonymous ? NO_CREDENTIALS : new DefaultCredentials(env);
+  const credentials = endpoint.isAnonymous ? NO_CREDENTIALS : new DefaultCredentials();
   const meter = new RequestMeter();
   const requests = new GcsRequests({ endpoint, credentials, meter, bucket, where });
   const backend = new GcsBackend(requests, target);
