@@ -27,6 +27,9 @@ export type ErrorCode =
   | "ltx/missing-page"
   | "ltx/misuse"
   | "wal/invalid"
+  | "wal/damaged"
+  | "lz4/damaged"
+  | "lz4/unsupported"
   | "sqlite/not-a-database"
   | "sqlite/busy"
   | "sqlite/cannot-open"
@@ -139,6 +142,21 @@ export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
     retry: "never",
     exit: 4,
     meaning: "A file that is not a SQLite write-ahead log or of an unknown version.",
+  },
+  "wal/damaged": {
+    retry: "never",
+    exit: 4,
+    meaning: "A log in a Litestream 0.3 backup that is damaged or does not fit its snapshot.",
+  },
+  "lz4/damaged": {
+    retry: "never",
+    exit: 4,
+    meaning: "An object of a Litestream 0.3 backup that is cut off or fails its checksums.",
+  },
+  "lz4/unsupported": {
+    retry: "never",
+    exit: 4,
+    meaning: "An encrypted object of a Litestream 0.3 backup, or LZ4 that it does not write.",
   },
 
   "sqlite/not-a-database": {

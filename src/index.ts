@@ -22,7 +22,8 @@ export type {
 export { restore, type RestoreOptions } from "./daemon/restore-from.ts";
 export type { IntegrityCheck } from "./restore/integrity.ts";
 export type { RestoreProgress } from "./restore/progress.ts";
-export type { RestoreResult } from "./restore/restore.ts";
+export type { LegacyRestoreResult, LtxRestoreResult, RestoreResult } from "./restore/restore.ts";
+export type { LegacyPlan } from "./restore/legacy/plan.ts";
 export type { RestorePlan } from "./restore/plan.ts";
 export type { RestoreProof } from "./restore/open-output.ts";
 export type { ReplicaLocation } from "./storage/replica-url/target.ts";

@@ -8,6 +8,7 @@ import type { Terminal } from "./terminal.ts";
 const PHASES: Readonly<Record<RestoreProgress["phase"], string>> = {
   plan: "reading the replica's lists",
   pages: "restoring",
+  log: "applying the write-ahead logs",
   diagnose: "looking for the damaged file",
   check: "checking with SQLite",
   sync: "flushing to disk",

@@ -1,28 +1,31 @@
 /** `millrace restore`: a database from its replica, proven before it takes any place. */
-import { formatBytes } from "../base/format.ts";
-import { formatDuration } from "../base/duration.ts";
-import { formatTxid, parseTxid } from "../base/ids.ts";
+import { parseTxid } from "../base/ids.ts";
 import { expandPath } from "../config/paths.ts";
 import { isMillraceError, MillraceError } from "../errors.ts";
-import { ltxFileName } from "../ltx/names.ts";
 import { systemClock } from "../platform/clock.ts";
 import { nodeFiles } from "../platform/files.ts";
 import type { IntegrityCheck } from "../restore/integrity.ts";
-import { planRestore } from "../restore/listing.ts";
-import type { RestorePlan, RestoreTarget } from "../restore/plan.ts";
+import { planBackup } from "../restore/backup.ts";
+import type { RestoreTarget } from "../restore/plan.ts";
 import { restoreDatabase, type RestoreResult } from "../restore/restore.ts";
 import { openReplica } from "../storage/registry.ts";
 import { redactUrl } from "../storage/replica-url/redact.ts";
 import { parseReplicaUrl } from "../storage/replica-url/replica-url.ts";
-import type { ReplicaLocation } from "../storage/replica-url/target.ts";
 import type { LtxStore } from "../storage/ltx-store.ts";
 import type { Command } from "./command.ts";
 import { CONFIG_FLAGS } from "./config-file.ts";
 import { usage, type Arguments } from "./flags.ts";
 import { createLogger } from "./logger.ts";
-import { formatJson, formatTable } from "./output.ts";
+import { formatJson } from "./output.ts";
 import { ProgressLine } from "./progress.ts";
 import { resolveReplica } from "./replica-argument.ts";
+import {
+  formatPlan,
+  formatResult,
+  planJson,
+  resultJson,
+  type RestoreSubject,
+} from "./restore-report.ts";
 import { SignalAbort } from "./signals.ts";
 import type { Terminal } from "./terminal.ts";
 import { parseRfc3339 } from "./timestamp.ts";
@@ -33,7 +36,7 @@ export const restore: Command = {
   name: NAME,
   usage: ["restore [FLAGS] -o PATH REPLICA_URL", "restore [FLAGS] DB_PATH"],
   about:
-    "Restores a database: the latest state, or that of a transaction or a moment. The new file is complete, proven against the checksum recorded when it was captured, and on disk before it takes the output's place; until then an existing database is left alone.",
+    "Restores a database: the latest state, or that of a transaction or a moment. The new file is complete, proven against the checksum recorded when it was captured, and on disk before it takes the output's place; until then an existing database is left alone. A backup that Litestream 0.3 left is restored as well, when it is the newer one.",
   flags: {
     ...CONFIG_FLAGS,
     o: { kind: "text", value: "PATH", help: "the database file to write; DB_PATH unless given" },
@@ -61,7 +64,7 @@ export const restore: Command = {
     "integrity-check": {
       kind: "text",
       value: "MODE",
-      help: "let SQLite check the result before it takes its place: none, quick or full",
+      help: "let SQLite check the result before it takes its place: none, quick or full; none unless given, quick for a backup of Litestream 0.3",
     },
     f: { kind: "boolean", help: "follow the replica (not in this version)" },
     "follow-interval": { kind: "text", value: "TIME", help: "with -f (not in this version)" },
@@ -84,8 +87,8 @@ export const restore: Command = {
     await using store = await openReplica(request.replica);
     try {
       if (args.flag("dry-run")) {
-        const plan = await planRestore(store, request.target, { signal: signals.signal });
-        terminal.out(json ? formatJson(planJson(request, plan)) : formatPlan(request, plan));
+        const backup = await planBackup(store, request.target, { signal: signals.signal });
+        terminal.out(json ? formatJson(planJson(request, backup)) : formatPlan(request, backup));
         return 0;
       }
       const result = await carryOut(request, { store, terminal, signal: signals.signal });
@@ -102,13 +105,10 @@ export const restore: Command = {
   },
 };
 
-interface Request {
-  readonly replica: ReplicaLocation;
-  readonly source: string;
-  readonly output: string;
+interface Request extends RestoreSubject {
   readonly target: RestoreTarget;
   readonly parallelism: number | undefined;
-  readonly integrityCheck: IntegrityCheck;
+  readonly integrityCheck: IntegrityCheck | undefined;
   readonly force: boolean;
   readonly json: boolean;
 }
@@ -123,7 +123,7 @@ async function parseRequest(args: Arguments, terminal: Terminal): Promise<Reques
   if (args.text("follow-interval") !== undefined)
     throw usage(NAME, "-follow-interval goes with -f only", "leave it out");
   const target = parseTarget(args);
-  const integrityCheck = parseCheck(args.text("integrity-check") ?? "none");
+  const integrityCheck = parseCheck(args.text("integrity-check"));
   const parallelism = parseParallelism(args.text("parallelism"));
   const { replica, path } = await resolveReplica(NAME, args, terminal);
   parseReplicaUrl(replica);
@@ -171,8 +171,8 @@ function parseTarget(args: Arguments): RestoreTarget {
   );
 }
 
-function parseCheck(text: string): IntegrityCheck {
-  if (text === "none" || text === "quick" || text === "full") return text;
+function parseCheck(text: string | undefined): IntegrityCheck | undefined {
+  if (text === undefined || text === "none" || text === "quick" || text === "full") return text;
   throw usage(NAME, `integrity check "${text}" does not exist`, "write none, quick or full");
 }
 
@@ -206,75 +206,4 @@ async function carryOut(
       write: (text) => terminal.err(text),
     }),
   });
-}
-
-function resultJson(request: Request, result: RestoreResult): Record<string, unknown> {
-  return {
-    db_path: request.output,
-    replica: parseReplicaUrl(request.replica).scheme,
-    txid: result.txid,
-    duration_ms: result.durationMs,
-    integrity_check: request.integrityCheck,
-    restored: true,
-    proof: result.proof,
-    database_checksum: result.databaseChecksum,
-    size: result.sizeBytes,
-    pages: result.pages,
-    page_size: result.pageSize,
-    files: result.files,
-    timestamp: new Date(result.plan.timestampMs).toISOString(),
-  };
-}
-
-function formatResult(request: Request, result: RestoreResult): string {
-  const { txid, sizeBytes, durationMs, proof, plan, files } = result;
-  const rate = durationMs > 0 ? ` (${formatBytes((sizeBytes / durationMs) * 1000)}/s)` : "";
-  const checked =
-    request.integrityCheck === "none" ? "" : `, SQLite's ${request.integrityCheck} check passed`;
-  const proven =
-    proof === "database-checksum"
-      ? "every page adds up to the database checksum recorded at capture"
-      : "each file's own checksum; whoever wrote this replica recorded no database checksum";
-  return `restored  ${request.output}
-state     TXID ${formatTxid(txid)}, ${new Date(plan.timestampMs).toISOString()}
-size      ${formatBytes(sizeBytes)} from ${files} file${files === 1 ? "" : "s"} in ${formatDuration(durationMs)}${rate}
-proof     ${proven}${checked}
-`;
-}
-
-function planJson(request: Request, plan: RestorePlan): Record<string, unknown> {
-  return {
-    source: request.source,
-    target_path: request.output,
-    replica: parseReplicaUrl(request.replica).scheme,
-    min_txid: plan.files[0]?.minTxid,
-    max_txid: plan.txid,
-    files: plan.files.map((file) => ({
-      level: file.level,
-      name: ltxFileName(file.minTxid, file.maxTxid),
-      min_txid: file.minTxid,
-      max_txid: file.maxTxid,
-      size: file.sizeBytes,
-      timestamp: new Date(file.createdAtMs).toISOString(),
-    })),
-  };
-}
-
-function formatPlan(request: Request, plan: RestorePlan): string {
-  const rows = plan.files.map((file) => [
-    String(file.level),
-    ltxFileName(file.minTxid, file.maxTxid),
-    formatTxid(file.minTxid),
-    formatTxid(file.maxTxid),
-    formatBytes(file.sizeBytes),
-    new Date(file.createdAtMs).toISOString(),
-  ]);
-  const first = plan.files[0]?.minTxid;
-  const range = first === undefined ? "-" : `${formatTxid(first)}-${formatTxid(plan.txid)}`;
-  return `source      ${request.source}
-target      ${request.output}
-replica     ${parseReplicaUrl(request.replica).scheme}
-txid range  ${range}
-
-${formatTable(["level", "file", "min_txid", "max_txid", "size", "timestamp"], rows)}`;
 }

@@ -149,15 +149,19 @@ export class BoundKernel implements Kernel {
     return this.output.subarray(0, size);
   }
 
-  lz4Decompress(block: Uint8Array): Uint8Array | undefined {
-    if (block.length > lz4BlockBound(this.pageSize)) return undefined;
+  lz4Decompress(block: Uint8Array, capacity: number = this.pageSize): Uint8Array | undefined {
+    assert(
+      capacity <= this.output.length,
+      `a block that holds ${capacity} bytes fits the output area`,
+    );
+    if (block.length > lz4BlockBound(capacity)) return undefined;
     assert(
       block.length <= this.input.length,
       `a block of ${block.length} bytes fits the input area`,
     );
     this.input.set(block);
     const { input, output } = this.#layout;
-    const size = this.#abi.lz4Decompress(input, block.length, output, this.pageSize);
+    const size = this.#abi.lz4Decompress(input, block.length, output, capacity);
     return size === LZ4_MALFORMED ? undefined : this.output.subarray(0, size);
   }
 

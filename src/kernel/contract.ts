@@ -113,10 +113,10 @@ export interface Kernel {
    */
   lz4Compress(bytes: Uint8Array): Uint8Array;
   /**
-   * Decompresses a raw LZ4 block of at most one page; `undefined` when malformed. Uses `input` and
-   * `output`.
+   * Decompresses a raw LZ4 block of at most `capacity` bytes, by default one page; `undefined` when
+   * malformed. Uses `input` and `output`, which block and content have to fit.
    */
-  lz4Decompress(block: Uint8Array): Uint8Array | undefined;
+  lz4Decompress(block: Uint8Array, capacity?: number): Uint8Array | undefined;
   /** XXH32 with seed 0 of at most one page's worth of bytes, unsigned. Uses `input`. */
   xxh32(bytes: Uint8Array): number;
 }

@@ -3,7 +3,7 @@ import type { Clock, Random } from "../base/clock.ts";
 import { systemClock, systemRandom } from "../platform/clock.ts";
 import { MAX_LEVEL, type LtxFileInfo, type LtxStore } from "../storage/ltx-store.ts";
 import { planFiles, type RestorePlan, type RestoreTarget } from "./plan.ts";
-import { retryPassing } from "./retry.ts";
+import { retryPassing, type RetryOptions } from "./retry.ts";
 
 export interface PlanOptions {
   readonly signal?: AbortSignal | undefined;
@@ -11,31 +11,42 @@ export interface PlanOptions {
   readonly random?: Random | undefined;
 }
 
-/**
- * Plans a restore without restoring: lists all levels side by side, then `planFiles`. Exact times are asked
- * for only when the target is a time, because they may cost a request a file.
- */
+/** The options with which a listing is tried again. */
+export function planOptions({
+  signal,
+  clock = systemClock,
+  random = systemRandom,
+}: PlanOptions): RetryOptions {
+  return { clock, random, signal };
+}
+
+/** Plans a restore from LTX files without restoring. See `planFiles`. */
 export async function planRestore(
   store: LtxStore,
   target: RestoreTarget = "latest",
   options: PlanOptions = {},
 ): Promise<RestorePlan> {
+  return planFiles(await listLtxFiles(store, target, options), target);
+}
+
+/**
+ * The files of all levels, listed side by side. Exact times are asked for only when the target is a time, because they
+ * may cost a request a file. A listing that fails in passing starts again.
+ */
+export async function listLtxFiles(
+  store: LtxStore,
+  target: RestoreTarget,
+  options: PlanOptions,
+): Promise<LtxFileInfo[]> {
+  const { signal } = options;
   const exactTimes = target !== "latest" && "timestampMs" in target;
   const levels = Array.from({ length: MAX_LEVEL + 1 }, (_, level) => level);
   const files = await Promise.all(
-    levels.map((level) => listLevel(store, level, { ...options, exactTimes })),
+    levels.map((level) =>
+      retryPassing(planOptions(options), () =>
+        Array.fromAsync(store.list(level, { exactTimes, signal })),
+      ),
+    ),
   );
-  return planFiles(files.flat(), target);
-}
-
-/** All files of a level; a listing that fails in passing starts again. */
-function listLevel(
-  store: LtxStore,
-  level: number,
-  options: PlanOptions & { readonly exactTimes: boolean },
-): Promise<LtxFileInfo[]> {
-  const { exactTimes, signal, clock = systemClock, random = systemRandom } = options;
-  return retryPassing({ clock, random, signal }, () =>
-    Array.fromAsync(store.list(level, { exactTimes, signal })),
-  );
+  return files.flat();
 }

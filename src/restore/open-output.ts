@@ -4,8 +4,11 @@ import type { Files } from "../platform/files.ts";
 import type { DecodePool } from "./decode-pool.ts";
 import { NO_PATCHES, PATCH_LIMITS, type PatchLimits } from "./patches.ts";
 
-/** What the result rests on: the checksum recorded at capture, or the checksum of each file that was used. */
-export type RestoreProof = "database-checksum" | "file-checksums";
+/**
+ * What the result rests on: the checksum recorded at capture; the checksum of each LTX file that was used; or, of a
+ * Litestream 0.3 backup, the checksum of each object and of every frame of its logs.
+ */
+export type RestoreProof = "database-checksum" | "file-checksums" | "legacy-checksums";
 
 export interface OpenOutputOptions {
   readonly pool: DecodePool;

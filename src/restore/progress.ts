@@ -2,10 +2,11 @@
 import type { Clock } from "../base/clock.ts";
 
 /**
- * `plan`: listing the replica. `pages`: fetching, decoding, writing. `diagnose`: after a failure, finding the
+ * `plan`: listing the replica. `pages`: fetching, decoding, writing. `log`: applying the write-ahead logs of a Litestream
+ * 0.3 backup. `diagnose`: after a failure, finding the
  * damaged file. `check`: SQLite's integrity check. `sync`: flushing to disk. `done`: the output is in place.
  */
-export type RestorePhase = "plan" | "pages" | "diagnose" | "check" | "sync" | "done";
+export type RestorePhase = "plan" | "pages" | "log" | "diagnose" | "check" | "sync" | "done";
 
 export interface RestoreProgress {
   readonly phase: RestorePhase;

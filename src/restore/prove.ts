@@ -86,7 +86,8 @@ function requireProof(assembled: Assembled, found: Checksum): void {
   });
 }
 
-function unkept(found: Checksum, wanted: Checksum): MillraceError {
+/** The output does not hold what was written to it. */
+export function unkept(found: Checksum, wanted: Checksum): MillraceError {
   const sums = `${formatChecksum(found)}, wanted ${formatChecksum(wanted)}`;
   return new MillraceError("restore/unproven", `read the output back: its checksum is ${sums}`, {
     op: "restore read back",

@@ -29,7 +29,7 @@ export interface ReadBackOptions extends WrittenOutput {
  * looked at one by one, because a damaged header can make a database of terabytes of them.
  */
 export async function readBack(
-  { pages, pageSize }: Assembled,
+  { pages, pageSize }: Pick<Assembled, "pages" | "pageSize">,
   { pool, files, path, flush, signal }: ReadBackOptions,
 ): Promise<Checksum> {
   const sizeBytes = files.stat("restore output size", path)?.sizeBytes ?? 0;

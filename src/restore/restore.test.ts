@@ -109,6 +109,8 @@ test("restoreDatabase() restores from a file store, to a time, and tells what it
   assert.deepEqual(new Uint8Array(readFileSync(output)), line.image(toTxid(7)));
   const { plan, durationMs, databaseChecksum, ...facts } = result;
   assert.deepEqual(facts, {
+    format: "ltx",
+    integrityCheck: "none",
     txid: toTxid(7),
     pages: 40,
     pageSize: 512,

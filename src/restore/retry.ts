@@ -6,8 +6,8 @@ import { isMillraceError, type MillraceError } from "../errors.ts";
 
 /** How often one thing is asked for before the restore fails. */
 export const RETRY_ATTEMPTS = 6;
-const INITIAL_MS = 250;
-const MAX_MS = 8_000;
+export const RETRY_INITIAL_MS = 250;
+export const RETRY_MAX_MS = 8_000;
 
 export interface RetryOptions {
   readonly clock: Clock;
@@ -23,7 +23,7 @@ export async function retryPassing<T>(
   ask: (attempt: number) => Promise<T>,
 ): Promise<T> {
   const { clock, random, signal, onRetry } = options;
-  const backoff = new Backoff({ initialMs: INITIAL_MS, maxMs: MAX_MS, random });
+  const backoff = new Backoff({ initialMs: RETRY_INITIAL_MS, maxMs: RETRY_MAX_MS, random });
   for (;;) {
     try {
       return await ask(backoff.failures + 1);
@@ -38,6 +38,6 @@ export async function retryPassing<T>(
 }
 
 /** Whoever restores is waiting: what only a person can mend is told at once. */
-function isPassing(error: unknown): error is MillraceError {
+export function isPassing(error: unknown): error is MillraceError {
   return isMillraceError(error) && error.retry === "backoff" && error.code !== "fs/permission";
 }

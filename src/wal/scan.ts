@@ -33,6 +33,8 @@ export interface WalChunk {
   readonly transactions: number;
   /** After the last transaction of the chunk. */
   readonly end: WalPosition;
+  /** After the last frame that held, whether or not its transaction ends there. */
+  readonly validEnd: number;
   /** The scan stopped at a commit because `maxBytes` was reached; more may follow. */
   readonly limited: boolean;
 }
@@ -142,6 +144,7 @@ class Scan {
       commit: this.#commit,
       transactions: this.#transactions,
       end: this.#end,
+      validEnd: this.#offset,
       limited: this.#limited,
     };
   }
