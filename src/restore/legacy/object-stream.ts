@@ -48,6 +48,7 @@ export async function* streamObject(
       requireSame(object, body, etag);
       etag = body.info.etag;
       for await (const chunk of body) {
+        if (chunk.length === 0) continue;
         offset += chunk.length;
         if (offset > object.sizeBytes) break;
         backoff.reset();
@@ -57,6 +58,8 @@ export async function* streamObject(
       throw truncated(object, offset);
     } catch (error) {
       signal?.throwIfAborted();
+      // A connection that breaks after the last byte took nothing with it.
+      if (offset > 0 && offset === object.sizeBytes) return;
       if (!isPassing(error) || backoff.failures + 1 >= RETRY_ATTEMPTS || offset > object.sizeBytes)
         throw error;
       const delayMs = backoff.next();
