@@ -6,6 +6,7 @@ import { metaPaths } from "../src/capture/meta-dir.ts";
 import * as ltx from "../src/ltx/constants.ts";
 import { lockPgno } from "../src/ltx/header.ts";
 import { SNAPSHOT_LEVEL } from "../src/ltx/names.ts";
+import { parseLegacyKey } from "../src/restore/legacy/names.ts";
 import * as wal from "../src/wal/constants.ts";
 import { type TableRow, fieldOffsets, tableUnder } from "./lib/doc-tables.ts";
 
@@ -89,6 +90,23 @@ describe("docs/formats/wal.md", () => {
     const rows = tableUnder(page, "Frames");
     const offsets = fieldOffsets(rows, { startOffset: 0, endOffset: wal.FRAME_HEADER_SIZE });
     assert.deepEqual(offsets, wal.FRAME_HEADER_FIELDS);
+  });
+});
+
+describe("docs/formats/litestream-v03.md", () => {
+  const rows = tableUnder(join(FORMATS, "litestream-v03.md"), "Layout");
+
+  it("has the keys of the code", () => {
+    const keys = rows.map((row) => row["Key"] ?? "").filter((key) => key !== "");
+    assert.equal(keys.length, 2);
+    for (const key of keys) {
+      const filled = key
+        .replaceAll("`", "")
+        .replace("<generation>", "0123456789abcdef")
+        .replace("<index>", "0000000a")
+        .replace("<offset>", "00001000");
+      assert.equal(parseLegacyKey(filled)?.index, 10, key);
+    }
   });
 });
 

@@ -25,7 +25,7 @@ const PROOFS: Readonly<Record<RestoreResult["proof"], string>> = {
   "file-checksums":
     "each file's own checksum; whoever wrote this replica recorded no database checksum",
   "legacy-checksums":
-    "each object's and log frame's own checksum; Litestream 0.3 records none of the database, nor where its log ends",
+    "each object's and log frame's own checksum; Litestream 0.3 records none of the database, nor where its logs end",
 };
 
 export function resultJson(subject: RestoreSubject, result: RestoreResult): object {
@@ -58,7 +58,9 @@ function legacyJson(result: Extract<RestoreResult, { readonly txid: undefined }>
 export function formatResult(subject: RestoreSubject, result: RestoreResult): string {
   const { sizeBytes, durationMs, proof, plan, files, integrityCheck } = result;
   const rate = durationMs > 0 ? ` (${formatBytes((sizeBytes / durationMs) * 1000)}/s)` : "";
-  const checked = integrityCheck === "none" ? "" : `, SQLite's ${integrityCheck} check passed`;
+  const separator = proof === "legacy-checksums" ? ";" : ",";
+  const checked =
+    integrityCheck === "none" ? "" : `${separator} SQLite's ${integrityCheck} check passed`;
   const state =
     result.format === "ltx"
       ? `TXID ${formatTxid(result.txid)}`

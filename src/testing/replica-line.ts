@@ -30,6 +30,8 @@ const SECOND_MS = 1_000;
 export class ReplicaLine {
   readonly store: LtxStore;
   readonly pageSize: number;
+  /** Of the files that are written from now on. */
+  pageFormat: PageFormat | undefined;
   readonly #options: ReplicaLineOptions;
   readonly #kernel: Kernel;
   /** Index 0 is page 1. */
@@ -45,6 +47,7 @@ export class ReplicaLine {
     this.#options = options;
     this.store = options.store;
     this.pageSize = options.pageSize ?? 512;
+    this.pageFormat = options.pageFormat;
     this.#kernel = openKernel({ pageSize: this.pageSize });
   }
 
@@ -143,7 +146,8 @@ export class ReplicaLine {
     readonly pgnos: readonly number[];
     readonly preApplyChecksum: Checksum;
   }): Promise<LtxFileInfo> {
-    const { checksums = "tag", pageFormat } = this.#options;
+    const { checksums = "tag" } = this.#options;
+    const { pageFormat } = this;
     const isTracked = checksums === "tracked";
     const header = sampleHeader({
       flags: isTracked ? 0 : FLAG_NO_CHECKSUM,

@@ -2,7 +2,7 @@
  * Makes the golden samples: replicas that released Litestreams wrote beside a real writer, with the times of their
  * objects and what that Litestream itself restores of them. See README.md for the commands.
  *
- * Usage: node test/golden/make.ts 0.3|0.5 PROGRAM
+ * Usage: npm run golden 0.3|0.5 PROGRAM
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";

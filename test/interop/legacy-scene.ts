@@ -130,7 +130,8 @@ export class LegacyScene implements AsyncDisposable {
   }
 
   #digest(db: DatabaseSync): string {
-    return JSON.stringify(db.prepare("SELECT count(*), sum(n), sum(length(x)) FROM t").get());
+    const columns = "sum(n), sum(length(x)), group_concat(hex(substr(x, 1, 8)))";
+    return JSON.stringify(db.prepare(`SELECT ${columns} FROM (SELECT * FROM t ORDER BY n)`).get());
   }
 
   #env(): NodeJS.ProcessEnv {

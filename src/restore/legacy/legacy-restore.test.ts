@@ -37,13 +37,12 @@ interface Restored {
 /** Restores, and holds that nothing but the output is left. */
 async function restore(
   store: ObjectStore,
-  options: Partial<RestoreOptions> & { readonly prefix?: string } = {},
+  options: Partial<RestoreOptions> = {},
 ): Promise<Restored> {
   count += 1;
   const output = join(dir, String(count), "app.db");
-  const { prefix, ...rest } = options;
-  const replica = new LtxStore(store, { prefix });
-  const result = await restoreDatabase({ parallelism: 1, ...rest, store: replica, output });
+  const replica = new LtxStore(store);
+  const result = await restoreDatabase({ parallelism: 1, ...options, store: replica, output });
   assert.deepEqual(readdirSync(join(output, "..")), ["app.db"]);
   assert.equal(result.format, "litestream-0.3");
   return { bytes: new Uint8Array(readFileSync(output)), result };
@@ -139,17 +138,6 @@ describe("restoreDatabase() of a Litestream 0.3 backup", () => {
       }
       assert.deepEqual((await restore(store)).bytes, images.at(-1));
     }
-  });
-
-  it("finds the backup below the replica's prefix", async () => {
-    const { line, images } = newLine();
-    using _ = line;
-    const store = memory();
-    for (const made of line.objects) {
-      await put(store, { ...made, key: `shop/${made.key}` }, forgeLz4(made.content));
-    }
-    assert.deepEqual((await restore(store, { prefix: "shop" })).bytes, images.at(-1));
-    await assert.rejects(restore(store), { code: "restore/no-backup" });
   });
 
   it("keeps only whole transactions of a log that ends inside one", async () => {

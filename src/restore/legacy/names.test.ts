@@ -46,23 +46,24 @@ test("parseLegacyKey() takes nothing else for a part of a backup", () => {
   for (const key of FOREIGN) assert.equal(parseLegacyKey(key), undefined, key);
 });
 
-test("listLegacy() lists below the prefix alone, in order of offsets, and skips foreign names", async () => {
+test("listLegacy() lists in order of offsets, and skips foreign names", async () => {
   const store = openMemoryStore({ clock: systemClock });
   const put = (key: string): Promise<unknown> =>
     store.put(key, new Uint8Array(3), { createdAtMs: 5 });
+  assert.deepEqual(await listLegacy(store), { snapshots: [], segments: [] });
   const wal = `generations/${GENERATION}/wal`;
-  await put(`shop/${wal}/00000001_ffff0000.wal.lz4`);
-  await put(`shop/${wal}/00000001_100000000.wal.lz4`);
-  await put(`shop/${wal}/00000001_00000000.wal.lz4`);
-  await put(`shop/${wal}/README`);
-  await put(`shop/generations/${GENERATION}/snapshots/00000001.snapshot.lz4`);
-  await put(`shop/generations/notes.txt`);
-  await put(`${wal}/00000002_00000000.wal.lz4`);
-  await put(`shop/ltx/0/0000000000000001-0000000000000001.ltx`);
-  const { snapshots, segments } = await listLegacy(store, "shop/");
+  await put(`${wal}/00000001_ffff0000.wal.lz4`);
+  await put(`${wal}/00000001_100000000.wal.lz4`);
+  await put(`${wal}/00000001_00000000.wal.lz4`);
+  await put(`${wal}/README`);
+  await put(`generations/${GENERATION}/snapshots/00000001.snapshot.lz4`);
+  await put(`generations/notes.txt`);
+  await put(`shop/${wal}/00000002_00000000.wal.lz4`);
+  await put(`ltx/0/0000000000000001-0000000000000001.ltx`);
+  const { snapshots, segments } = await listLegacy(store);
   assert.deepEqual(snapshots, [
     {
-      key: `shop/generations/${GENERATION}/snapshots/00000001.snapshot.lz4`,
+      key: `generations/${GENERATION}/snapshots/00000001.snapshot.lz4`,
       generation: GENERATION,
       index: 1,
       sizeBytes: 3,
@@ -77,5 +78,4 @@ test("listLegacy() lists below the prefix alone, in order of offsets, and skips 
       [1, 0x100000000],
     ],
   );
-  assert.deepEqual(await listLegacy(store, "nothing/"), { snapshots: [], segments: [] });
 });
