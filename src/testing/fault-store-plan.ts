@@ -1,6 +1,7 @@
 /** Which request to a fault store fails, and how: scripted case by case, or drawn from a seed. */
 import { assert } from "../base/assert.ts";
 import type { ErrorCode } from "../errors.ts";
+import { randomFrom } from "./seeded-random.ts";
 
 export type StoreOperation = "get" | "head" | "put" | "list" | "delete";
 
@@ -123,19 +124,5 @@ export function seededFaults(options: SeededFaultsOptions): FaultPlan {
     if (kind === undefined) return undefined;
     const after = Math.floor(random() * (options.maxAfter ?? 100_000));
     return { kind, after, delayMs: Math.floor(random() * (options.maxDelayMs ?? 50)) };
-  };
-}
-
-/** A generator of numbers in [0, 1) that `text` determines: FNV-1a for the state, then a 32-bit mixer. */
-function randomFrom(text: string): () => number {
-  let state = 0x811c9dc5;
-  for (let index = 0; index < text.length; index += 1) {
-    state = Math.imul(state ^ text.charCodeAt(index), 0x01000193);
-  }
-  return () => {
-    state = (state + 0x9e3779b9) | 0;
-    let mixed = Math.imul(state ^ (state >>> 16), 0x21f0aaad);
-    mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97);
-    return ((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 32;
   };
 }
