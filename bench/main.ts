@@ -1,5 +1,5 @@
 /**
- * Benchmarks: `npm run bench -- codec | capture | restore | idle [--peer PATH] [--quick] [--json]`.
+ * Benchmarks: `npm run bench -- codec | capture | restore | idle | steady [--peer PATH] [--quick] [--json]`.
  *
  * Every figure comes with its spread and, where there is one, with the ratio to a peer measured in turns with it. See
  * docs/benchmarks.md.
@@ -16,6 +16,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   capture: async () => (await import("./capture/capture.ts")).benchCapture,
   restore: async () => (await import("./restore/restore.ts")).benchRestore,
   idle: async () => (await import("./idle/idle.ts")).benchIdle,
+  steady: async () => (await import("./steady/steady.ts")).benchSteady,
 };
 
 async function main(): Promise<void> {

@@ -15,6 +15,8 @@ export interface BenchOptions {
   readonly seconds: number | undefined;
   /** Databases of the idle benchmark. */
   readonly databases: number;
+  /** Store of the steady benchmark. */
+  readonly store: string;
 }
 
 export function readOptions(args: readonly string[]): BenchOptions {
@@ -28,6 +30,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
       runs: { type: "string" },
       seconds: { type: "string" },
       databases: { type: "string", default: "1" },
+      store: { type: "string", default: "s3" },
     },
   });
   return {
@@ -38,6 +41,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
     runs: toCount("runs", values.runs ?? (values.quick ? "2" : "5")),
     seconds: values.seconds === undefined ? undefined : toCount("seconds", values.seconds),
     databases: toCount("databases", values.databases),
+    store: values.store,
   };
 }
 

@@ -26,6 +26,8 @@ export interface RunOptions {
   readonly cwd?: string | undefined;
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
   readonly uid?: number | undefined;
+  /** After which the process is killed; default 60 s. */
+  readonly deadlineMs?: number | undefined;
 }
 
 /** A running `millrace`. */
@@ -42,13 +44,13 @@ export class Running {
       ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
     };
     this.child = spawn(process.execPath, [BIN, ...args], spawning);
-    this.outcome = this.#watch();
+    this.outcome = this.#watch(options.deadlineMs ?? DEADLINE_MS * 2);
   }
 
-  async #watch(): Promise<Outcome> {
+  async #watch(deadlineMs: number): Promise<Outcome> {
     const { stdout, stderr } = this.child;
     assert.ok(stdout !== null && stderr !== null);
-    const timer = setTimeout(() => this.child.kill("SIGKILL"), DEADLINE_MS * 2);
+    const timer = setTimeout(() => this.child.kill("SIGKILL"), deadlineMs);
     const texts = Promise.all([text(stdout), text(stderr)]);
     const [code, signal] = (await once(this.child, "exit")) as [
       number | null,
@@ -115,9 +117,13 @@ export function numbers(count: number): number[] {
   return Array.from({ length: count }, (_, index) => index + 1);
 }
 
-export async function until(what: string, condition: () => boolean): Promise<void> {
-  for (const end = Date.now() + DEADLINE_MS; !condition();) {
-    if (Date.now() > end) assert.fail(`waited ${DEADLINE_MS} ms for: ${what}`);
+export async function until(
+  what: string,
+  condition: () => boolean,
+  deadlineMs: number = DEADLINE_MS,
+): Promise<void> {
+  for (const end = Date.now() + deadlineMs; !condition();) {
+    if (Date.now() > end) assert.fail(`waited ${deadlineMs} ms for: ${what}`);
     await pause(10);
   }
 }
