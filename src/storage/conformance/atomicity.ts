@@ -17,6 +17,7 @@ import {
 } from "./support.ts";
 
 const KEY = "ltx/0/object";
+const PATIENCE_MS = 2_000;
 
 export function atomicityTests(check: Check): void {
   visibilityTests(check);
@@ -86,17 +87,21 @@ function concurrencyTests(check: Check): void {
       for (const change of ["replace", "delete"] as const) {
         await store.put(KEY, before);
         const parts: Uint8Array[] = [];
+        let changing: Promise<unknown> = Promise.resolve();
         try {
           for await (const chunk of await store.get(KEY)) {
             parts.push(chunk);
             if (parts.length > 1) continue;
-            if (change === "replace") await store.put(KEY, pattern(largeBytes, 2));
-            else await store.delete([KEY]);
+            changing =
+              change === "replace" ? store.put(KEY, pattern(largeBytes, 2)) : store.delete([KEY]);
+            // A store may hold writers off while it is read.
+            await Promise.race([changing, patience()]);
           }
           assertBytes(Buffer.concat(parts), before, change);
         } catch (error) {
           assert.ok(!(error instanceof assert.AssertionError), String(error));
         }
+        await changing;
       }
     },
   );
@@ -180,6 +185,13 @@ function failureTests(check: Check): void {
     await assertFails("storage/source-mismatch", () => store.put(KEY, source));
     assert.ok(isClosed);
   });
+}
+
+/** Time for what usually takes a moment. */
+function patience(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  AbortSignal.timeout(PATIENCE_MS).addEventListener("abort", () => resolve(), { once: true });
+  return promise;
 }
 
 async function leavesNothing(

@@ -12,6 +12,8 @@ export interface ConformanceOptions {
   readonly largeBytes?: number | undefined;
   /** Objects in the paging test; beyond the backend's page size. Default 1,203. */
   readonly countMany?: number | undefined;
+  /** Bytes of the longest key that has room besides the place's own prefix. Default 1,024. */
+  readonly maxKeyBytes?: number | undefined;
   /** Why the backend cannot be tested here, and what would help; it then counts as having run no test. */
   readonly unavailable?: string | undefined;
 }
@@ -24,6 +26,7 @@ export interface Conformance {
   readonly connect: () => Promise<ObjectStore>;
   readonly largeBytes: number;
   readonly countMany: number;
+  readonly maxKeyBytes: number;
 }
 
 export interface CheckOptions {

@@ -23,7 +23,7 @@ import { ResumingBody } from "./resuming-body.ts";
 import type { Watchdog } from "./watchdog.ts";
 
 /** Slowest line over which an upload counts as moving. */
-const MIN_BYTES_PER_SECOND = 16 * 1024;
+export const MIN_BYTES_PER_SECOND: number = 16 * 1024;
 /** Keys that one attempt deletes. */
 const DELETE_BATCH = 1000;
 

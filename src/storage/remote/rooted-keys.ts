@@ -8,9 +8,12 @@ export class RootedKeys {
   readonly #root: string;
   readonly #maxNameBytes: number;
 
-  /** `prefix` without slashes at its ends, empty for the whole bucket; names longer than `maxNameBytes` of UTF-8 are refused. */
-  constructor(prefix: string, maxNameBytes: number) {
-    this.#root = prefix === "" ? "" : `${prefix}/`;
+  /**
+   * `prefix` without slashes at its ends, empty for the whole bucket, whose names then begin with `bareRoot`; names
+   * longer than `maxNameBytes` of UTF-8 are refused.
+   */
+  constructor(prefix: string, maxNameBytes: number, bareRoot = "") {
+    this.#root = prefix === "" ? bareRoot : `${prefix}/`;
     this.#maxNameBytes = maxNameBytes;
   }
 

@@ -1,6 +1,6 @@
 /**
- * The time at which an object's content was made, as Litestream keeps it in an object's metadata: RFC 3339 in UTC. The form
- * is frozen, because both read what the other wrote.
+ * The time at which an object's content was made, as Litestream keeps it in an object's metadata: RFC 3339 in UTC,
+ * without zeros at the end of its fraction. The form is frozen, because both read what the other wrote.
  *
  * Source: benbjohnson/litestream@63225f1 `WriteLTXFile` and `LTXFiles` of its object store clients.
  */
@@ -17,7 +17,7 @@ export function formatTimestamp(ms: number): string {
       op,
     });
   }
-  return new Date(ms).toISOString();
+  return new Date(ms).toISOString().replace(/\.?0+Z$/, "Z");
 }
 
 /** Unix ms, fractions of a millisecond cut off; `undefined` when there is no time, or none that can be read. */

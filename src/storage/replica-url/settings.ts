@@ -33,6 +33,8 @@ const S3 = {
   storageClass: "text",
   partSize: "size",
   concurrency: "count",
+  /** Whether the store has conditional writes; by default what is known of its provider. */
+  conditionalWrites: "flag",
   sseCustomerAlgorithm: "text",
   sseCustomerKey: "text",
   sseCustomerKeyMd5: "text",
