@@ -64,6 +64,11 @@ export class S3Backend implements StoreBackend {
   readonly #errors: S3Errors;
   readonly #clock: Clock;
   readonly #keys: RootedKeys;
+  /**
+   * Where a listing looks, until something is there: many servers take the slash off a name that begins with one, but not off
+   * a prefix to list.
+   */
+  readonly #listed: readonly RootedKeys[];
   readonly #uploads: MultipartUploads;
 
   constructor({ plan, client, errors, meter, clock, attempts, undoing }: S3Parts) {
@@ -74,6 +79,8 @@ export class S3Backend implements StoreBackend {
     this.#errors = errors;
     this.#clock = clock;
     this.#keys = new RootedKeys(plan.prefix, MAX_KEY_BYTES, "/");
+    const bare = new RootedKeys(plan.prefix, MAX_KEY_BYTES);
+    this.#listed = plan.prefix === "" ? [this.#keys, bare] : [this.#keys];
     this.#uploads = new MultipartUploads({ plan, client, errors, attempts, undoing });
     this.capabilities = {
       conditionalCreate: plan.conditionalWrites,
@@ -178,20 +185,34 @@ export class S3Backend implements StoreBackend {
   }
 
   async *list(prefix: string, call: BackendList): AsyncGenerator<ObjectInfo, void, void> {
-    const { startAfter, signal } = call;
-    const first = startAfter === "" ? {} : { StartAfter: this.#keys.text(startAfter) };
+    for (const keys of this.#listed) {
+      let isEmpty = true;
+      for await (const info of this.#listBelow(keys, prefix, call)) {
+        isEmpty = false;
+        yield info;
+      }
+      if (!isEmpty) return;
+    }
+  }
+
+  async *#listBelow(
+    keys: RootedKeys,
+    prefix: string,
+    { startAfter, signal }: BackendList,
+  ): AsyncGenerator<ObjectInfo, void, void> {
+    const first = startAfter === "" ? {} : { StartAfter: keys.text(startAfter) };
     let token: string | undefined;
     do {
       const command = new ListObjectsV2Command({
         Bucket: this.#plan.bucket,
-        Prefix: this.#keys.text(prefix),
+        Prefix: keys.text(prefix),
         ...(token === undefined ? first : { ContinuationToken: token }),
       });
       const page = await this.#ask({ op: "list objects" }, signal, () =>
         this.#client.send(command, { abortSignal: signal }),
       );
       for (const { Key = "", Size, ETag, LastModified } of page.Contents ?? []) {
-        const key = this.#keys.key(Key);
+        const key = keys.key(Key);
         if (key === undefined) continue;
         const createdAtMs = LastModified?.getTime() ?? 0;
         yield { key, sizeBytes: Size ?? 0, createdAtMs, etag: ETag };
