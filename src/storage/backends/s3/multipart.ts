@@ -18,8 +18,10 @@ import type { BackendSource } from "../../backend.ts";
 import type { Attempts } from "../../remote/attempts.ts";
 import { MIN_BYTES_PER_SECOND } from "../../remote/remote-store.ts";
 import { uploadParts, type PartSizes } from "./parts.ts";
-import { withoutEffect, type Request, type S3Errors } from "./s3-errors.ts";
+import { statusOf, withoutEffect, type Request, type S3Errors } from "./s3-errors.ts";
 import type { S3Plan } from "./s3-plan.ts";
+
+const MAX_REMOVALS = 4;
 
 export interface Upload {
   readonly request: Request;
@@ -39,25 +41,44 @@ export class MultipartUploads {
   readonly #client: S3Client;
   readonly #errors: S3Errors;
   readonly #attempts: Attempts;
-  readonly #undoingAttempts: Attempts;
-  readonly #undoing = new Set<Promise<void>>();
+  readonly #removing: Attempts;
+  readonly #running = new Set<Promise<void>>();
 
   constructor(options: {
     readonly plan: S3Plan;
     readonly client: S3Client;
     readonly errors: S3Errors;
     readonly attempts: Attempts;
-    readonly undoing: Attempts;
+    readonly removing: Attempts;
   }) {
     this.#plan = options.plan;
     this.#client = options.client;
     this.#errors = options.errors;
     this.#attempts = options.attempts;
-    this.#undoingAttempts = options.undoing;
+    this.#removing = options.removing;
   }
 
   /** Stores the source's content; returns its ETag. */
   async put(source: BackendSource, upload: Upload): Promise<string | undefined> {
+    const putting = this.#put(source, upload);
+    const settled = putting.then(
+      () => {},
+      () => {},
+    );
+    this.#running.add(settled);
+    try {
+      return await putting;
+    } finally {
+      this.#running.delete(settled);
+    }
+  }
+
+  /** Waits until nothing is uploaded or removed any more, also by those whose callers did not wait. */
+  async close(): Promise<void> {
+    await Promise.all(this.#running);
+  }
+
+  async #put(source: BackendSource, upload: Upload): Promise<string | undefined> {
     const begun = await this.#begin(upload);
     const { sizes, signal } = upload;
     try {
@@ -66,14 +87,10 @@ export class MultipartUploads {
       );
       return await this.#complete(begun, parts);
     } catch (error) {
-      await this.#undo(begun);
+      // That removing fails is less than why it has to be; what stays is invisible.
+      await this.#remove(begun).catch(() => {});
       throw error;
     }
-  }
-
-  /** Waits until nothing is being undone any more. */
-  async close(): Promise<void> {
-    await Promise.all(this.#undoing);
   }
 
   async #begin(upload: Upload): Promise<Begun> {
@@ -132,21 +149,20 @@ export class MultipartUploads {
     }
   }
 
-  /** Settles when it is undone or cannot be. */
-  async #undo({ place }: Begun): Promise<void> {
-    const command = new AbortMultipartUploadCommand(place);
+  /** Until the store knows nothing of it: a part that was on its way when it was given up may yet arrive after a removal. */
+  async #remove({ place }: Begun): Promise<void> {
     // Also when the upload was aborted.
     const { signal } = new AbortController();
-    const undoing = this.#undoingAttempts.run("put object", signal, (watchdog) =>
-      this.#client.send(command, { abortSignal: watchdog.signal }),
-    );
-    // That it failed is less than why it was to be undone; what stays is invisible.
-    const settled = undoing.then(
-      () => {},
-      () => {},
-    );
-    this.#undoing.add(settled);
-    await settled;
-    this.#undoing.delete(settled);
+    for (let count = 0; count < MAX_REMOVALS; count += 1) {
+      try {
+        await this.#removing.run("put object", signal, (watchdog) => {
+          const command = new AbortMultipartUploadCommand(place);
+          return this.#client.send(command, { abortSignal: watchdog.signal });
+        });
+      } catch (error) {
+        if (statusOf(error) === 404) return;
+        if (statusOf(error) === undefined) throw error;
+      }
+    }
   }
 }

@@ -11,7 +11,7 @@ import { S3Errors } from "./s3-errors.ts";
 import type { S3Plan } from "./s3-plan.ts";
 
 /** How long removing the parts of a failed upload may take; a store that is closed waits for it. */
-const UNDO_IDLE_MS = 5_000;
+const REMOVE_IDLE_MS = 5_000;
 
 /** Opens no connection. Throws `storage/misconfigured`. */
 export function openPlanned(plan: S3Plan, { clock, random }: RemoteContext): ObjectStore {
@@ -25,9 +25,9 @@ export function openPlanned(plan: S3Plan, { clock, random }: RemoteContext): Obj
   const client = createClient(plan, meter, caBundle);
   const options = { clock, random, meter, where };
   const attempts = new Attempts(options);
-  const undoing = new Attempts({ ...options, attempts: 1, idleMs: UNDO_IDLE_MS });
+  const removing = new Attempts({ ...options, attempts: 1, idleMs: REMOVE_IDLE_MS });
   const errors = new S3Errors(plan);
-  const backend = new S3Backend({ plan, client, errors, meter, clock, attempts, undoing });
+  const backend = new S3Backend({ plan, client, errors, meter, clock, attempts, removing });
   return openRemoteStore(backend, options);
 }
 

@@ -52,7 +52,7 @@ export interface S3Parts {
   /** Of parts of uploads. */
   readonly attempts: Attempts;
   /** Of removing them. */
-  readonly undoing: Attempts;
+  readonly removing: Attempts;
 }
 
 export class S3Backend implements StoreBackend {
@@ -71,7 +71,7 @@ export class S3Backend implements StoreBackend {
   readonly #listed: readonly RootedKeys[];
   readonly #uploads: MultipartUploads;
 
-  constructor({ plan, client, errors, meter, clock, attempts, undoing }: S3Parts) {
+  constructor({ plan, client, errors, meter, clock, attempts, removing }: S3Parts) {
     this.type = plan.type;
     this.meter = meter;
     this.#plan = plan;
@@ -81,7 +81,7 @@ export class S3Backend implements StoreBackend {
     this.#keys = new RootedKeys(plan.prefix, MAX_KEY_BYTES, "/");
     const bare = new RootedKeys(plan.prefix, MAX_KEY_BYTES);
     this.#listed = plan.prefix === "" ? [this.#keys, bare] : [this.#keys];
-    this.#uploads = new MultipartUploads({ plan, client, errors, attempts, undoing });
+    this.#uploads = new MultipartUploads({ plan, client, errors, attempts, removing });
     this.capabilities = {
       conditionalCreate: plan.conditionalWrites,
       conditionalReplace: plan.conditionalWrites,
@@ -92,9 +92,12 @@ export class S3Backend implements StoreBackend {
     };
   }
 
-  async get(key: string, call: BackendGet): Promise<BackendBody> {
+  get(key: string, call: BackendGet): Promise<BackendBody> {
+    return this.#get({ op: "get object", key }, call);
+  }
+
+  async #get(request: Request, call: BackendGet): Promise<BackendBody> {
     const { offset, sizeBytes, signal } = call;
-    const request = { op: "get object", key };
     if (sizeBytes === 0) return emptyBody(await this.#head(request, signal));
     const isRange = offset > 0 || sizeBytes !== undefined;
     const command = new GetObjectCommand({
@@ -110,8 +113,7 @@ export class S3Backend implements StoreBackend {
     } catch (error) {
       signal.throwIfAborted();
       // The range begins at the end or after it.
-      if (error instanceof Error && statusOf(error) === 416)
-        return emptyBody(await this.#head(request, signal));
+      if (isRange && statusOf(error) === 416) return emptyBody(await this.#head(request, signal));
       throw this.#errors.translate(error, request);
     }
   }
@@ -250,14 +252,22 @@ export class S3Backend implements StoreBackend {
     this.#client.destroy();
   }
 
-  #head(request: Request, signal: AbortSignal): Promise<ObjectInfo> {
-    return this.#ask(request, signal, async () => {
-      const command = new HeadObjectCommand({
-        ...this.#object(request),
-        ...this.#plan.encryption.content,
-      });
-      return this.#info(request, await this.#client.send(command, { abortSignal: signal }));
+  async #head(request: Request, signal: AbortSignal): Promise<ObjectInfo> {
+    const command = new HeadObjectCommand({
+      ...this.#object(request),
+      ...this.#plan.encryption.content,
     });
+    try {
+      return this.#info(request, await this.#client.send(command, { abortSignal: signal }));
+    } catch (error) {
+      signal.throwIfAborted();
+      const status = statusOf(error) ?? 0;
+      if (status < 300 || status >= 500) throw this.#errors.translate(error, request);
+    }
+    // Answers to HEAD do not say what is wrong: without a bucket, or with a wrong key, the object is absent too.
+    const body = await this.#get(request, { offset: 0, sizeBytes: undefined, signal });
+    await body.close();
+    return body.info;
   }
 
   #info(

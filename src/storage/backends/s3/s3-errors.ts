@@ -36,6 +36,10 @@ const CREDENTIALS: FailureKind = {
   code: "storage/permission",
   hint: "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the settings access-key-id and secret-access-key",
 };
+const ELSEWHERE: FailureKind = {
+  code: "storage/misconfigured",
+  hint: "check endpoint, bucket and credentials of the replica",
+};
 const PASSING: FailureKind = { code: "storage/unavailable" };
 const THROTTLED: FailureKind = { code: "storage/throttled" };
 
@@ -44,6 +48,8 @@ const KINDS: Readonly<Record<string, FailureKind>> = {
   InvalidAccessKeyId: CREDENTIALS,
   SignatureDoesNotMatch: CREDENTIALS,
   InvalidToken: CREDENTIALS,
+  // VersityGW's, with a status of 404.
+  XAdminUserNotFound: CREDENTIALS,
   ExpiredToken: {
     code: "storage/permission",
     hint: "the temporary credentials are over: renew them",
@@ -76,6 +82,9 @@ const KINDS: Readonly<Record<string, FailureKind>> = {
   InternalError: PASSING,
   NoSuchUpload: PASSING,
 };
+
+/** Codes, or none, with which a status of 404 means that the object is not there. */
+const ABSENT: ReadonlySet<string | undefined> = new Set(["NoSuchKey", "NotFound", undefined]);
 
 /** Answers of a region that does not have the bucket. */
 const OTHER_REGION: ReadonlySet<string> = new Set([
@@ -154,17 +163,11 @@ export class S3Errors {
     if (isHttpRedirect(status) || OTHER_REGION.has(code)) return this.#elsewhere(error, failure);
     if (code.startsWith("SyntaxError") || code === "TypeError")
       return this.malformed(`the answer with status ${status} cannot be understood`, request);
-    const said =
-      code === "Unknown" || code === "UnknownError" || code === "Error" ? undefined : code;
+    const said = /^(?:Unknown|UnknownError|Error)$/.test(code) ? undefined : code;
+    const isMissing = status === 404 && !ABSENT.has(said);
+    const kind = KINDS[code] ?? (isMissing ? ELSEWHERE : undefined);
     const wait = retryAfterMs(headers["retry-after"]);
-    return httpError({
-      ...failure,
-      status,
-      code: said,
-      text,
-      retryAfterMs: wait,
-      kind: KINDS[code],
-    });
+    return httpError({ ...failure, status, code: said, text, retryAfterMs: wait, kind });
   }
 
   #elsewhere(error: ServiceError, failure: Failure): MillraceError {
@@ -238,8 +241,10 @@ export function withoutEffect(error: unknown): unknown {
 }
 
 /** The status of the answer that an error reports; `undefined` when none came. */
-export function statusOf(error: ServiceError): number | undefined {
-  const status = error.$metadata?.httpStatusCode ?? error.$response?.statusCode;
+export function statusOf(error: unknown): number | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { $metadata, $response }: ServiceError = error;
+  const status = $metadata?.httpStatusCode ?? $response?.statusCode;
   return typeof status === "number" ? status : undefined;
 }
 

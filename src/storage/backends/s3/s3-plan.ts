@@ -95,10 +95,16 @@ export function planOss(target: OssTarget, env: Env): S3Plan {
     throw new MillraceError("storage/permission", message, { op: "open oss store", hint });
   }
   const readKey = (): string => "";
-  return plan({ target, endpoint, region, env, readKey }, settings, {
-    forcePathStyle: !endpoint.host.endsWith(".aliyuncs.com"),
-    credentials,
-  });
+  // Whatever the host is called.
+  const conditionalWrites = false;
+  return plan(
+    { target, endpoint, region, env, readKey },
+    { ...settings, conditionalWrites },
+    {
+      forcePathStyle: !endpoint.host.endsWith(".aliyuncs.com"),
+      credentials,
+    },
+  );
 }
 
 function plan(
