@@ -42,7 +42,7 @@ export class MultipartUploads {
   readonly #errors: S3Errors;
   readonly #attempts: Attempts;
   readonly #removing: Attempts;
-  readonly #running = new Set<Promise<void>>();
+  readonly #running = new Set<Promise<unknown>>();
 
   constructor(options: {
     readonly plan: S3Plan;
@@ -61,10 +61,7 @@ export class MultipartUploads {
   /** Stores the source's content; returns its ETag. */
   async put(source: BackendSource, upload: Upload): Promise<string | undefined> {
     const putting = this.#put(source, upload);
-    const settled = putting.then(
-      () => {},
-      () => {},
-    );
+    const settled = Promise.allSettled([putting]);
     this.#running.add(settled);
     try {
       return await putting;

@@ -62,7 +62,10 @@ async function* pieces(
   partSizeBytes: number,
 ): AsyncGenerator<Uint8Array, void, void> {
   const { bytes } = source;
-  if (bytes === undefined) return yield* blocksOf(source, partSizeBytes);
+  if (bytes === undefined) {
+    yield* blocksOf(source, partSizeBytes);
+    return;
+  }
   for (let offset = 0; offset < bytes.length; offset += partSizeBytes) {
     yield bytes.subarray(offset, offset + partSizeBytes);
   }

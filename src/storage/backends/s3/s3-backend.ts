@@ -132,10 +132,10 @@ export class S3Backend implements StoreBackend {
         signal.removeEventListener("abort", onAbort);
         onAbort();
       },
-      translate: (error) =>
-        signal.aborted
-          ? signal.reason
-          : this.#errors.translate(error, { op: "get object", key: info.key }),
+      translate: (error): unknown => {
+        if (signal.aborted) return signal.reason;
+        return this.#errors.translate(error, { op: "get object", key: info.key });
+      },
     });
   }
 
@@ -301,11 +301,12 @@ export class S3Backend implements StoreBackend {
 }
 
 /** All of a source that fits into one request: it is known to be whole before anything is sent. */
-async function collect({ bytes, sizeBytes, open }: BackendSource): Promise<Uint8Array> {
+async function collect(source: BackendSource): Promise<Uint8Array> {
+  const { bytes, sizeBytes } = source;
   if (bytes !== undefined) return bytes;
   const whole = new Uint8Array(sizeBytes);
   let count = 0;
-  for await (const chunk of open()) {
+  for await (const chunk of source.open()) {
     whole.set(chunk, count);
     count += chunk.length;
   }
