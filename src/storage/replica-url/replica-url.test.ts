@@ -51,6 +51,10 @@ const NETWORK_URLS: readonly (readonly [url: string, target: ReplicaTarget])[] =
   ],
   ["s3://b/p?endpoint=http://[::1]:9000", s3("b", "p", { endpoint: "http://[::1]:9000" })],
   [
+    "s3://b.10.0.0.1:9000/p",
+    s3("b", "p", { endpoint: "http://10.0.0.1:9000", region: "us-east-1", forcePathStyle: true }),
+  ],
+  [
     "s3://b.localhost:9000/p",
     s3("b", "p", { endpoint: "http://localhost:9000", region: "us-east-1", forcePathStyle: true }),
   ],
@@ -170,6 +174,7 @@ const INVALID: readonly (readonly [url: string, hint: RegExp])[] = [
   ["s3://b/p#x", /fragment/],
   ["s3://key:secret@b/p", /access-key-id/],
   ["s3://localhost:9000/b/p", /endpoint=http/],
+  ["s3://1.2.3.4:9000/b/p", /endpoint=http/],
   ["s3://arn:aws:sns:us-east-1:1:topic/p", /access points/],
   ["s3://arn:aws:s3:us-east-1:1:accesspoint", /access point/],
   ["oss://", /no bucket/],

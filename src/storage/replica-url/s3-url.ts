@@ -85,7 +85,8 @@ function readHost({ url, authority }: UrlParts): { bucket: string; found: HostSe
     const dot = authority.indexOf(".");
     const bucket = authority.slice(0, dot);
     const host = authority.slice(dot + 1);
-    if (dot <= 0 || !/^[^:]+:\d{1,5}$/.test(host)) {
+    const isAddress = /^\d{1,3}(?:\.\d{1,3}){3}:/.test(authority);
+    if (dot <= 0 || isAddress || !/^[^:]+:\d{1,5}$/.test(host)) {
       throw invalidUrl(
         url,
         "the host names no bucket",

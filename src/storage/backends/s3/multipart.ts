@@ -94,7 +94,9 @@ export class MultipartUploads {
     const { creation, request, signal } = upload;
     try {
       const command = new CreateMultipartUploadCommand(creation);
-      const { UploadId } = await this.#client.send(command, { abortSignal: signal });
+      const answer = await this.#client.send(command, { abortSignal: signal });
+      this.#errors.requireEncrypted(answer, request);
+      const { UploadId } = answer;
       if (UploadId === undefined) throw this.#errors.malformed("the upload has no id", request);
       const { Bucket, Key = "" } = creation;
       return { ...upload, place: { Bucket, Key, UploadId } };

@@ -1,4 +1,4 @@
-/** A large object in parts: several at a time, of which only so many are in memory. */
+/** Contents to upload: small ones whole, large ones in parts, several at a time, of which only so many are in memory. */
 import type { BackendSource } from "../../backend.ts";
 import { blocksOf } from "../../remote/blocks.ts";
 import { MAX_PARTS, MIB } from "./s3-plan.ts";
@@ -69,4 +69,17 @@ async function* pieces(
   for (let offset = 0; offset < bytes.length; offset += partSizeBytes) {
     yield bytes.subarray(offset, offset + partSizeBytes);
   }
+}
+
+/** All of a source that fits into one request: it is known to be whole before anything is sent. */
+export async function collect(source: BackendSource): Promise<Uint8Array> {
+  const { bytes, sizeBytes } = source;
+  if (bytes !== undefined) return bytes;
+  const whole = new Uint8Array(sizeBytes);
+  let count = 0;
+  for await (const chunk of source.open()) {
+    whole.set(chunk, count);
+    count += chunk.length;
+  }
+  return whole;
 }

@@ -34,7 +34,8 @@ import { emptyBody, StreamBody } from "../../remote/stream-body.ts";
 import { RootedKeys } from "../../remote/rooted-keys.ts";
 import { formatTimestamp, parseTimestamp } from "../../remote/timestamps.ts";
 import { MultipartUploads } from "./multipart.ts";
-import { partSizesFor } from "./parts.ts";
+import { collect, partSizesFor } from "./parts.ts";
+import { rangeOf, totalOf } from "./ranges.ts";
 import { statusOf, type Request, type S3Errors } from "./s3-errors.ts";
 import { MAX_PARTS, MAX_PART_BYTES, type S3Plan } from "./s3-plan.ts";
 
@@ -182,7 +183,9 @@ export class S3Backend implements StoreBackend {
         Body: body,
         ContentLength: body.length,
       });
-      return done((await this.#client.send(command, { abortSignal: signal })).ETag);
+      const answer = await this.#client.send(command, { abortSignal: signal });
+      this.#errors.requireEncrypted(answer, request);
+      return done(answer.ETag);
     });
   }
 
@@ -298,27 +301,4 @@ export class S3Backend implements StoreBackend {
       throw this.#errors.translate(error, request);
     }
   }
-}
-
-/** All of a source that fits into one request: it is known to be whole before anything is sent. */
-async function collect(source: BackendSource): Promise<Uint8Array> {
-  const { bytes, sizeBytes } = source;
-  if (bytes !== undefined) return bytes;
-  const whole = new Uint8Array(sizeBytes);
-  let count = 0;
-  for await (const chunk of source.open()) {
-    whole.set(chunk, count);
-    count += chunk.length;
-  }
-  return whole;
-}
-
-function rangeOf(offset: number, sizeBytes: number | undefined): string {
-  const last = offset + (sizeBytes ?? Infinity) - 1;
-  return `bytes=${offset}-${Number.isSafeInteger(last) ? last : ""}`;
-}
-
-function totalOf(contentRange: string | undefined): number | undefined {
-  const total = /^bytes \d+-\d+\/(\d+)$/.exec(contentRange ?? "")?.[1];
-  return total === undefined ? undefined : Number(total);
 }

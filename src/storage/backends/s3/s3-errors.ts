@@ -127,6 +127,19 @@ export class S3Errors {
     return httpError({ ...failure, status, code, text: this.#clean(text), kind: KINDS[code] });
   }
 
+  /** Throws `storage/unsupported` unless the store says that it used the customer's key, where there is one. */
+  requireEncrypted(
+    answer: { readonly SSECustomerAlgorithm?: string | undefined },
+    request: Request,
+  ): void {
+    const wanted = this.#plan.encryption.content.SSECustomerAlgorithm;
+    if (wanted === undefined || answer.SSECustomerAlgorithm === wanted) return;
+    throw failureError("storage/unsupported", this.#failure(request, undefined), {
+      found: "the store did not encrypt with the key that it was sent",
+      hint: "use a store that has SSE-C, or leave sse-customer-key out; what was written so far is not encrypted",
+    });
+  }
+
   /** An answer that is none of this protocol's. */
   malformed(found: string, request: Request): MillraceError {
     return failureError("storage/misconfigured", this.#failure(request, undefined), {

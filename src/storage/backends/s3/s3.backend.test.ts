@@ -27,7 +27,7 @@ import {
   streamOf,
 } from "../../conformance/support.ts";
 import { storageConformance } from "../../conformance/suite.ts";
-import { contextOf, openOn, targetOf } from "./s3-service.ts";
+import { contextOf, openOn, targetOf } from "../../../testing/s3-store.ts";
 import { openS3Store } from "./s3.ts";
 
 const MIB = 1024 * 1024;

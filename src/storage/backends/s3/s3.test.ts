@@ -25,6 +25,7 @@ const ENV = {
   AWS_SESSION_TOKEN: TOKEN,
 };
 const CONTEXT = { clock: systemClock, random: () => 0, env: ENV };
+const SSE_ALGORITHM = "x-amz-server-side-encryption-customer-algorithm";
 const MIB = 1024 * 1024;
 
 interface Seen {
@@ -55,6 +56,8 @@ async function serve(answer: (request: Seen) => Answer): Promise<Fake> {
       const one = { method, url, headers, body: Buffer.concat(chunks) };
       seen.push(one);
       const { status = 200, headers: extra = {}, body = "" } = answer(one);
+      const algorithm = headers[SSE_ALGORITHM];
+      if (algorithm !== undefined) response.setHeader(SSE_ALGORITHM, algorithm);
       const size = { "content-length": String(Buffer.byteLength(body)) };
       response.writeHead(status, { etag: '"e"', ...size, ...extra });
       response.end(method === "HEAD" ? "" : body);
@@ -277,6 +280,12 @@ const ANSWERS: Readonly<Record<string, Case>> = {
     answer: { status: 501, body: errorBody("NotImplemented") },
     code: "storage/unsupported",
     hint: /conditional-writes=false/,
+    call: put,
+  },
+  "a store that takes no notice of a customer's key": {
+    answer: { headers: { [SSE_ALGORITHM]: "none" } },
+    code: "storage/unsupported",
+    hint: /not encrypted/,
     call: put,
   },
   "an answer without an ETag": {

@@ -1,11 +1,11 @@
-/** For tests: stores on the real servers that `tools/services.ts` started. */
-import { systemClock } from "../../../platform/clock.ts";
-import type { S3Service } from "../../../testing/services.ts";
-import type { ObjectStore } from "../../contract.ts";
-import type { RemoteContext } from "../../remote/remote-store.ts";
-import type { ReplicaSettings } from "../../replica-url/settings.ts";
-import type { S3Target } from "../../replica-url/target.ts";
-import { openS3Store } from "./s3.ts";
+/** Stores on the real servers that `tools/services.ts` started. */
+import { systemClock } from "../platform/clock.ts";
+import type { S3Service } from "./services.ts";
+import type { ObjectStore } from "../storage/contract.ts";
+import type { RemoteContext } from "../storage/remote/remote-store.ts";
+import type { ReplicaSettings } from "../storage/replica-url/settings.ts";
+import type { S3Target } from "../storage/replica-url/target.ts";
+import { openS3Store } from "../storage/backends/s3/s3.ts";
 
 /** The system's time, jitter that is none, and an environment with the service's credentials alone. */
 export function contextOf(service: S3Service): RemoteContext {
