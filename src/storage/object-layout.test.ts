@@ -6,10 +6,11 @@ import { tableUnder } from "../../tools/lib/doc-tables.ts";
 import { toTxid } from "../base/ids.ts";
 import { systemClock } from "../platform/clock.ts";
 import { DEFAULT_DIRECTORY_MODE, DEFAULT_FILE_MODE, MAX_NAME_BYTES } from "./backends/file/file.ts";
-import { STALE_AFTER_MS, temporaryPath } from "./backends/file/temporary.ts";
+import { STALE_AFTER_MS } from "./backends/file/temporary.ts";
 import { openMemoryStore } from "./backends/memory/memory.ts";
 import { MAX_KEY_BYTES, TEMPORARY_SUFFIX } from "./keys.ts";
 import { type LtxLayout, LtxStore, MAX_LEVEL } from "./ltx-store.ts";
+import { temporaryPath } from "./tree/temporary.ts";
 
 const PAGE = join(import.meta.dirname, "../../docs/formats/object-layout.md");
 

@@ -26,13 +26,14 @@ import type {
 import type { ObjectInfo, ObjectStore, StoreCapabilities } from "../../contract.ts";
 import { invalidKey } from "../../keys.ts";
 import { openStore } from "../../open-store.ts";
+import { temporaryPath } from "../../tree/temporary.ts";
 import { Directories } from "./directories.ts";
 import { FileBody } from "./file-body.ts";
 import { isAbsent, isSystemError, putError, readError, storageError } from "./file-errors.ts";
 import { listTree } from "./listing.ts";
 import { toMs, toSeconds } from "./mtime.ts";
 import { type FileOperations, nodeOperations, OPEN_OBJECT } from "./operations.ts";
-import { temporaryPath, TemporaryRemover } from "./temporary.ts";
+import { TemporaryRemover } from "./temporary.ts";
 
 export const DEFAULT_DIRECTORY_MODE = 0o700;
 export const DEFAULT_FILE_MODE = 0o600;

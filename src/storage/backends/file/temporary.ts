@@ -1,5 +1,5 @@
 /**
- * Temporary files of unfinished puts: their names, and what happens to those that a crash left behind.
+ * Temporary files of unfinished puts: what happens to those that a crash left behind.
  *
  * Whether the writer of a temporary file still lives cannot be told from its pid: another container or host
  * may write to the same directory. Its age can: every write changes the inode's ctime, which nobody can set.
@@ -8,20 +8,10 @@
  * Only names of our own form are touched, and only by stores that were opened for writing.
  */
 import type { Clock } from "../../../base/clock.ts";
-import { TEMPORARY_SUFFIX } from "../../keys.ts";
+import { isOwnTemporary } from "../../tree/temporary.ts";
 import type { FileOperations } from "./operations.ts";
 
 export const STALE_AFTER_MS: number = 60 * 60 * 1000;
-
-const OWN_NAME = /\.\d+\.\d+\.tmp$/;
-
-let lastNumber = 0;
-
-/** A name that no other put of this process uses: `<path>.<pid>.<n>.tmp`. */
-export function temporaryPath(path: string): string {
-  lastNumber += 1;
-  return `${path}.${process.pid}.${lastNumber}${TEMPORARY_SUFFIX}`;
-}
 
 export class TemporaryRemover {
   readonly #operations: FileOperations;
@@ -34,7 +24,7 @@ export class TemporaryRemover {
 
   /** Removes the temporary file at `path` when it is abandoned. Failing to is no error: it is invisible. */
   async visit(path: string): Promise<void> {
-    if (!OWN_NAME.test(path)) return;
+    if (!isOwnTemporary(path)) return;
     try {
       const { ctimeMs } = await this.#operations.lstat(path);
       if (ctimeMs < this.#clock.now() - STALE_AFTER_MS) await this.#operations.unlink(path);
