@@ -28,8 +28,13 @@ export interface StoreCapabilities {
   readonly rangeReads: boolean;
   /** A finished put is seen by every later list. */
   readonly consistentList: boolean;
-  /** `list` returns the `createdAtMs` given to `put`; otherwise only `head` does. */
+  /** `list` returns the `createdAtMs` that `put` recorded; otherwise only `head` does. */
   readonly exactTimesInList: boolean;
+  /**
+   * Which `createdAtMs` of a put the store keeps: rounded down to multiples of this. 0 where it keeps none, and
+   * the time at which the object arrived stands in for it. Default 1.
+   */
+  readonly timeUnitMs?: number | undefined;
   /** Largest object in bytes. */
   readonly maxObjectBytes: number;
 }

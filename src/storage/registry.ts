@@ -3,6 +3,7 @@
  * nobody pays for, or has to install, what no URL asks for.
  */
 import type { Clock, Random } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
 import type { MemoryObjects } from "./backends/memory/memory.ts";
 import type { ObjectStore } from "./contract.ts";
 import { LtxStore, type LtxLayout } from "./ltx-store.ts";
@@ -29,6 +30,8 @@ export interface OpenReplicaOptions {
   readonly random?: Random | undefined;
   /** Where credentials are looked for; default: the process's environment. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+  /** Told what a user should know about the store, but need not act upon. Default: nobody. */
+  readonly log?: Logger | undefined;
 }
 
 /** Named memory stores of this process, so that a writer and a reader can meet. */
@@ -70,7 +73,7 @@ async function openTarget(
       clock,
     });
   }
-  return openRemote(target, { clock, random, env });
+  return openRemote(target, { clock, random, env, access: options.access, log: options.log });
 }
 
 async function openRemote(

@@ -96,6 +96,13 @@ export function assertBytes(actual: Uint8Array, expected: Uint8Array, what = "co
   assert.equal(Buffer.compare(actual, expected), 0, `${what}: bytes differ`);
 }
 
+/** Expects the time of an object to be the one given to its put, as far as the store declares to keep it. */
+export function assertKept(store: ObjectStore, actualMs: number, givenMs: number): void {
+  const { timeUnitMs = 1 } = store.capabilities;
+  assert.ok(Number.isInteger(actualMs), `${actualMs}`);
+  if (timeUnitMs > 0) assert.equal(actualMs, givenMs - (givenMs % timeUnitMs));
+}
+
 /** Expects `action` to fail with the code. */
 export async function assertFails(
   code: ErrorCode,

@@ -6,6 +6,7 @@
  * caller to find out, who knows what it wanted to write. Backends make every request once: their libraries' own retries are off.
  */
 import type { Clock, Random } from "../../base/clock.ts";
+import type { Logger } from "../../base/logger.ts";
 import type {
   BackendBody,
   BackendCall,
@@ -33,6 +34,10 @@ export interface RemoteContext {
   readonly random: Random;
   /** Where credentials are looked for. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** `write` allows to clean up after writers that died. Default `read`. */
+  readonly access?: "read" | "write" | undefined;
+  /** Told what a user should know, but need not act upon. Default: nobody. */
+  readonly log?: Logger | undefined;
 }
 
 /** Makes a store of a backend that asks a server for everything. The store owns the backend and closes it. */

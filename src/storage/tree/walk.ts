@@ -125,6 +125,6 @@ async function* objectsOf(
   base: string,
   files: readonly Found[],
 ): AsyncGenerator<ObjectInfo, void, void> {
-  const infos = files.map(({ name, info }) => info ?? tree.stat?.(base + name));
+  const infos = files.map(async ({ name, info }) => info ?? tree.stat?.(base + name));
   for (const info of await Promise.all(infos)) if (info !== undefined) yield info;
 }
