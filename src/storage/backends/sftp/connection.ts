@@ -120,6 +120,8 @@ export class SftpConnection {
           ? {}
           : { algorithms: { serverHostKey: serverHostKey as ssh2.ServerHostKeyAlgorithm[] } }),
       });
+      // Requests are small and waited for: without this each of them costs a delayed acknowledgement.
+      client.setNoDelay(true);
       return await promise;
     } catch (error) {
       client.destroy();
