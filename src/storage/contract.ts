@@ -35,6 +35,8 @@ export interface StoreCapabilities {
    * the time at which the object arrived stands in for it. Default 1.
    */
   readonly timeUnitMs?: number | undefined;
+  /** While an object is replaced, the old one or the new one is there; where not, there may be none for a moment. Default true. */
+  readonly gaplessReplace?: boolean | undefined;
   /** Largest object in bytes. */
   readonly maxObjectBytes: number;
 }

@@ -5,10 +5,10 @@ const OWN_NAME = /\.\d+\.\d+\.tmp$/;
 
 let lastNumber = 0;
 
-/** A name that no other put of this process uses: `<path>.<pid>.<n>.tmp`. */
-export function temporaryPath(path: string): string {
-  lastNumber += 1;
-  return `${path}.${process.pid}.${lastNumber}${TEMPORARY_SUFFIX}`;
+/** `<path>.<pid>.<n>.tmp`; by default with a number that no other put of this process uses. */
+export function temporaryPath(path: string, number?: number): string {
+  if (number === undefined) lastNumber += 1;
+  return `${path}.${process.pid}.${number ?? lastNumber}${TEMPORARY_SUFFIX}`;
 }
 
 /** Whether a name is of the form that `temporaryPath` gives. */

@@ -231,7 +231,7 @@ export class SftpSession {
     this.#isLost = true;
     this.#client.destroy();
     const error = new LostError({ isSent: true, cause });
-    for (const onLost of [...this.#pending]) onLost(error);
+    for (const onLost of this.#pending) onLost(error);
   }
 }
 

@@ -8,12 +8,12 @@
  * exists. Replacing is posix-rename@openssh.com; without it the old file is removed first.
  * Source: benbjohnson/litestream@63225f1 `sftp.ReplicaClient`; draft-ietf-secsh-filexfer-02; PROTOCOL of OpenSSH, section 4.
  */
-import { sleep } from "../../../base/async.ts";
 import { SILENT } from "../../../base/logger.ts";
 import type { BackendBody, BackendCall, BackendGet, BackendList } from "../../backend.ts";
 import type { BackendPut, BackendSource, StoreBackend } from "../../backend.ts";
 import type { ObjectInfo, ObjectStore, StoreCapabilities } from "../../contract.ts";
 import { RequestMeter } from "../../meter.ts";
+import { Cleanups } from "../../remote/cleanups.ts";
 import { failureError, type Failure } from "../../remote/failures.ts";
 import { openRemoteStore, type RemoteContext } from "../../remote/remote-store.ts";
 import type { SftpTarget } from "../../replica-url/target.ts";
@@ -28,8 +28,6 @@ import { Upload } from "./upload.ts";
 
 /** How many files are deleted at once. */
 const DELETE_BATCH = 64;
-/** Temporary files of puts that were given up are removed before the connection is closed, for at most so long. */
-const CLEANUP_MS = 5_000;
 
 /** Throws `storage/misconfigured`. Connects when first asked for something. */
 export async function openSftpStore(
@@ -68,12 +66,13 @@ class SftpBackend implements StoreBackend {
   readonly #root: string;
   readonly #limit: number;
   readonly #parts: SftpParts;
-  readonly #cleanups = new Set<Promise<void>>();
+  readonly #cleanups: Cleanups;
 
   constructor({ path, settings }: SftpTarget, parts: SftpParts) {
     this.#root = path.replace(/\/$/, "");
     this.#limit = settings.concurrentWrites === false ? 1 : CONCURRENT_PIECES;
     this.#parts = parts;
+    this.#cleanups = new Cleanups(parts.context.clock);
   }
 
   async get(key: string, call: BackendGet): Promise<BackendBody> {
@@ -117,7 +116,7 @@ class SftpBackend implements StoreBackend {
         return await upload.run(source);
       } catch (error) {
         // The call may have been given up already: closing waits for this.
-        await this.#cleanUp((signal) => upload.discard(signal));
+        await this.#cleanups.run((signal) => upload.discard(signal));
         throw error;
       }
     });
@@ -153,7 +152,7 @@ class SftpBackend implements StoreBackend {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#cleanups);
+    await this.#cleanups.settled();
     await this.#parts.connection.close();
   }
 
@@ -184,22 +183,6 @@ class SftpBackend implements StoreBackend {
     } catch (error) {
       throw sftpError(failure, error);
     }
-  }
-
-  async #cleanUp(action: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    const controller = new AbortController();
-    const { clock } = this.#parts.context;
-    const timeout = sleep(clock, CLEANUP_MS, { signal: controller.signal });
-    // What cannot be removed is invisible, and removed by a later listing of a writer.
-    const cleanup = Promise.race([action(controller.signal), timeout])
-      .catch(() => {})
-      .finally(() => {
-        controller.abort();
-        timeout.catch(() => {});
-        this.#cleanups.delete(cleanup);
-      });
-    this.#cleanups.add(cleanup);
-    await cleanup;
   }
 
   #path(key: string): string {
