@@ -121,12 +121,27 @@ export class DavClient {
       path,
       headers: { depth: String(options.depth), "content-type": "application/xml; charset=utf-8" },
       body: PROPFIND_BODY,
-      expected: [404],
+      expected: [400, 404],
     });
-    const text = await bodyText(answer, options.failure, options.signal);
     if (answer.status === 404) return undefined;
+    if (answer.status === 400) {
+      // So says Apache to a path that goes on below a file.
+      if (await this.#isBelowFile(path, options)) return undefined;
+      throw await statusError(answer, options.failure);
+    }
+    const text = await bodyText(answer, options.failure, options.signal);
     if (answer.status === 207) return readMultistatus(text, options.failure);
     throw notDav(options.failure, `it answered ${answer.status} to PROPFIND`);
+  }
+
+  async #isBelowFile(
+    path: string,
+    options: { readonly signal: AbortSignal; readonly failure: Failure },
+  ): Promise<boolean> {
+    const above = path.slice(0, path.lastIndexOf("/"));
+    if (above === "") return false;
+    const found = await this.find(above, { ...options, depth: 0, kind: "head" });
+    return found === undefined || found[0]?.isCollection === false;
   }
 }
 
@@ -188,7 +203,8 @@ export function connectionError(error: unknown, failure: Failure): unknown {
   );
 }
 
-async function statusError(answer: DavAnswer, failure: Failure): Promise<MillraceError> {
+/** The error for an answer of 400 and more; reads its body. */
+export async function statusError(answer: DavAnswer, failure: Failure): Promise<MillraceError> {
   const { status } = answer;
   // Somebody else holds a lock, if only for the moment of a move: nothing was changed.
   const text = await answer.text().catch(() => "");

@@ -15,6 +15,8 @@ import type { DavClient } from "./client.ts";
 export interface Dialect {
   /** A move that may not overwrite succeeds for one of several contenders. */
   readonly movesAtomically: boolean;
+  /** A file that was opened for an answer stays what it was. rclone may announce one file and send another that replaced it. */
+  readonly servesWhole: boolean;
 }
 
 /** What is not known by then is not promised. */
@@ -48,6 +50,7 @@ export async function learnDialect(
     const methods = answer.header("allow") ?? "";
     return {
       movesAtomically: GO_METHODS.has(methods) && answer.header("ms-author-via") === "DAV",
+      servesWhole: /^Apache\b/.test(answer.header("server") ?? ""),
     };
   })();
   const late = sleep(clock, LEARN_TIMEOUT_MS, { signal }).then(() => undefined);
@@ -66,5 +69,5 @@ export async function learnDialect(
     "warn",
     `${where} did not say what it can do: puts are not conditional until it is opened again`,
   );
-  return { movesAtomically: false };
+  return { movesAtomically: false, servesWhole: false };
 }

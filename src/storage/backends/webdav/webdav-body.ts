@@ -12,6 +12,8 @@ export interface BodyOptions {
   readonly skipBytes: number;
   readonly sizeBytes: number;
   readonly failure: Failure;
+  /** Called when everything was read: throws when it may not be what was announced. */
+  readonly check: () => Promise<void>;
   /** Ends the request. */
   readonly controller: AbortController;
 }
@@ -26,7 +28,7 @@ export class WebdavBody implements BackendBody {
   }
 
   async *chunks(): AsyncGenerator<Uint8Array, void, void> {
-    const { answer, skipBytes, sizeBytes, failure, controller } = this.#options;
+    const { answer, skipBytes, sizeBytes, failure, check, controller } = this.#options;
     if (answer === undefined || sizeBytes === 0) return;
     let skip = skipBytes;
     let left = sizeBytes;
@@ -36,12 +38,13 @@ export class WebdavBody implements BackendBody {
         skip = Math.max(0, skip - chunk.length);
         left -= part.length;
         if (part.length > 0) yield part;
-        if (left === 0) return;
+        if (left === 0) break;
       }
     } catch (error) {
       controller.signal.throwIfAborted();
       throw connectionError(error, failure);
     }
+    await check();
   }
 
   async close(): Promise<void> {

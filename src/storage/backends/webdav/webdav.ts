@@ -25,7 +25,14 @@ import { openRemoteStore, type RemoteContext } from "../../remote/remote-store.t
 import type { WebdavTarget } from "../../replica-url/target.ts";
 import { temporaryPath } from "../../tree/temporary.ts";
 import { walkTree } from "../../tree/walk.ts";
-import { bareEtag, DavClient, timeOf, type DavAnswer, type DavFacts } from "./client.ts";
+import {
+  bareEtag,
+  DavClient,
+  statusError,
+  timeOf,
+  type DavAnswer,
+  type DavFacts,
+} from "./client.ts";
 import { learnDialect, type Dialect } from "./dialect.ts";
 import { WebdavBody } from "./webdav-body.ts";
 import { WebdavTree } from "./webdav-tree.ts";
@@ -128,7 +135,16 @@ class WebdavBackend implements StoreBackend {
       const skipBytes = answer.status === 206 ? 0 : Math.min(offset, info.sizeBytes);
       const present = Math.max(0, info.sizeBytes - offset);
       const wanted = Math.min(sizeBytes ?? present, present);
-      return new WebdavBody({ info, answer, skipBytes, sizeBytes: wanted, failure, controller });
+      const check = (): Promise<void> => this.#requireSame(info, signal, failure);
+      return new WebdavBody({
+        info,
+        answer,
+        skipBytes,
+        sizeBytes: wanted,
+        failure,
+        check,
+        controller,
+      });
     } catch (error) {
       controller.abort();
       throw error;
@@ -206,7 +222,18 @@ class WebdavBackend implements StoreBackend {
       skipBytes: 0,
       sizeBytes: 0,
       failure,
+      check: async () => {},
       controller,
+    });
+  }
+
+  /** Whether what was read is what was announced. */
+  async #requireSame(info: ObjectInfo, signal: AbortSignal, failure: Failure): Promise<void> {
+    if (this.#parts.dialect.servesWhole) return;
+    const found = await this.#find(this.#path(info.key), signal, failure);
+    if (found?.etag === info.etag) return;
+    throw failureError("storage/truncated", failure, {
+      found: "it was replaced while it was read",
     });
   }
 
@@ -266,19 +293,21 @@ class WebdavBackend implements StoreBackend {
   async #makeCollection(path: string, signal: AbortSignal, failure: Failure): Promise<void> {
     if (path === "" || this.#known.has(path)) return;
     for (let attempt = 1; ; attempt += 1) {
-      const { status } = await this.#parts.client.request({
+      const answer = await this.#parts.client.request({
         kind: "put",
         method: "MKCOL",
         path: `${path}/`,
         signal,
         failure,
-        expected: [404, 405, 409, 423],
+        expected: [403, 404, 405, 409, 423],
       });
+      const { status } = answer;
       if (status < 400) break;
-      // What is there is a collection, mostly; some servers also say 409 or 423 when another client was quicker.
-      if (status === 405) {
-        const found = await this.#find(`${path}/`, signal, failure);
+      // It is there already; Apache says 403 when another client was quicker by a moment, others 409 or 423.
+      if (status === 403 || status === 405) {
+        const found = await this.#find(path, signal, failure);
         if (found?.isCollection === true) break;
+        if (status === 403) throw await statusError(answer, failure);
         throw invalidKey(failure.op, failure.key ?? "", `"${path}" on the server is a file`);
       }
       if (attempt >= LOCKED_ATTEMPTS) {
