@@ -1,5 +1,6 @@
 /** `millrace restore`: a database from its replica, proven before it takes any place. */
 import { parseTxid } from "../base/ids.ts";
+import type { Logger } from "../base/logger.ts";
 import { expandPath } from "../config/paths.ts";
 import { isMillraceError, MillraceError } from "../errors.ts";
 import { systemClock } from "../platform/clock.ts";
@@ -84,7 +85,7 @@ export const restore: Command = {
       });
     }
     using signals = new SignalAbort();
-    await using store = await openReplica(request.replica);
+    await using store = await openReplica(request.replica, { log: warnings(terminal) });
     try {
       if (args.flag("dry-run")) {
         const backup = await planBackup(store, request.target, { signal: signals.signal });
@@ -199,11 +200,15 @@ async function carryOut(
     store,
     signal,
     onProgress: (state) => progress.show(state),
-    logger: createLogger({
-      format: "text",
-      level: "warn",
-      now: () => systemClock.now(),
-      write: (text) => terminal.err(text),
-    }),
+    logger: warnings(terminal),
+  });
+}
+
+function warnings(terminal: Terminal): Logger {
+  return createLogger({
+    format: "text",
+    level: "warn",
+    now: () => systemClock.now(),
+    write: (text) => terminal.err(text),
   });
 }

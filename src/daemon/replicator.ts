@@ -117,7 +117,9 @@ export class Replicator implements AsyncDisposable {
     await using targets = new AsyncDisposableStack();
     const opened: Target[] = [];
     for (const location of options.to) {
-      const store = targets.use(await openReplica(location, { access: "write" }));
+      const store = targets.use(
+        await openReplica(location, { access: "write", log: this.#context.logger }),
+      );
       const lease = leaseOptions(location);
       opened.push({ name: redactUrl(location.url), store, lease });
     }

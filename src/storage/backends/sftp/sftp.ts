@@ -21,7 +21,7 @@ import { walkTree } from "../../tree/walk.ts";
 import { SftpConnection } from "./connection.ts";
 import { readLogin } from "./login.ts";
 import { OPEN_READ, type FileFacts, type SftpSession } from "./session.ts";
-import { isRefused, sftpError, STATUS } from "./sftp-errors.ts";
+import { isRefused, LostError, sftpError, STATUS } from "./sftp-errors.ts";
 import { SftpTree } from "./sftp-tree.ts";
 import { CONCURRENT_PIECES, SftpBody } from "./transfer.ts";
 import { Upload } from "./upload.ts";
@@ -117,7 +117,9 @@ class SftpBackend implements StoreBackend {
       } catch (error) {
         // The call may have been given up already: closing waits for this.
         await this.#cleanups.run((signal) => upload.discard(signal));
-        throw error;
+        // Without its name the object is not there: whatever reached the server, nothing happened.
+        const isHarmless = error instanceof LostError && !upload.isPublishing;
+        throw isHarmless ? new LostError({ isSent: false, cause: error }) : error;
       }
     });
   }

@@ -31,9 +31,15 @@ export class Upload {
   readonly #options: UploadOptions;
   #temporary: string | undefined;
   #handle: Handle | undefined;
+  #isPublishing = false;
 
   constructor(options: UploadOptions) {
     this.#options = options;
+  }
+
+  /** Whether the object may have got its name. */
+  get isPublishing(): boolean {
+    return this.#isPublishing;
   }
 
   async run(source: BackendSource): Promise<ObjectInfo> {
@@ -43,6 +49,7 @@ export class Upload {
     await writeAll(session, handle, source, { signal, limit });
     const createdAtMs = await this.#settle(handle);
     signal.throwIfAborted();
+    this.#isPublishing = true;
     await this.#publish();
     return { key: failure.key ?? "", sizeBytes: source.sizeBytes, createdAtMs };
   }
