@@ -160,11 +160,7 @@ describe("sftp host key", { skip }, () => {
     const target = targetFor(place.root);
     const settings = { ...target.settings, hostKey: otherKey };
     await using store = await openSftpStore({ ...target, settings }, CONTEXT);
-    const error = await store
-      .list("")
-      [Symbol.asyncIterator]()
-      .next()
-      .catch((e: unknown) => e);
+    const error = await keysOf(store).catch((thrown: unknown) => thrown);
     assert.ok(isMillraceError(error, "storage/misconfigured"), String(error));
     assert.match(error.message, /another host key .*SHA256:/);
   });

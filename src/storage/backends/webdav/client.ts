@@ -33,7 +33,7 @@ export interface DavAnswer {
 
 /** What a server tells about one thing. */
 export interface DavFacts {
-  /** Escaped as the server has it, decoded once; ends in `/` for most collections. */
+  /** Absolute, decoded once; ends in `/` for most collections. */
   readonly path: string;
   readonly isCollection: boolean;
   readonly sizeBytes: number;
@@ -149,18 +149,25 @@ async function readMultistatus(text: string, failure: Failure): Promise<DavFacts
   try {
     const { multistatus } = await parseXML(text);
     return multistatus.response.map(({ href, propstat }) => {
-      const { resourcetype, getcontentlength, getlastmodified, getetag } = propstat?.prop ?? {};
+      const facts: Readonly<Record<string, unknown>> = propstat?.prop ?? {};
+      const { resourcetype: type } = facts;
       return {
-        path: hrefPath(String(href)),
-        isCollection: typeof resourcetype === "object" && "collection" in resourcetype,
-        sizeBytes: Number(getcontentlength ?? 0),
-        modifiedMs: timeOf(getlastmodified),
-        etag: bareEtag(getetag === undefined ? undefined : String(getetag)),
+        path: hrefPath(textOf(href) ?? ""),
+        isCollection: typeof type === "object" && type !== null && "collection" in type,
+        sizeBytes: Number(facts["getcontentlength"] ?? 0),
+        modifiedMs: timeOf(textOf(facts["getlastmodified"])),
+        etag: bareEtag(textOf(facts["getetag"])),
       };
     });
   } catch (error) {
     throw notDav({ ...failure, cause: error }, "its answer to PROPFIND cannot be read");
   }
+}
+
+/** The parser makes numbers of what looks like one. */
+function textOf(value: unknown): string | undefined {
+  if (typeof value === "string") return value;
+  return typeof value === "number" ? String(value) : undefined;
 }
 
 /** An href is a path or a whole URL, escaped. */

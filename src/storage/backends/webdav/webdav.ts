@@ -126,12 +126,13 @@ class WebdavBackend implements StoreBackend {
         expected: [404, 405, 416],
       });
       if (answer.status === 404 || answer.status === 405) throw notFound(failure);
-      const info = answer.status === 416 ? undefined : answerInfo(key, answer, offset);
-      if (info === undefined) {
+      if (answer.status === 416) {
         controller.abort();
-        // Beyond its end, or no object at all but a collection that the server shows as a page.
         return await this.#emptyBody(key, call.signal, failure);
       }
+      requireRange(answer, offset, failure);
+      // What has no such head may be a collection that the server shows as a page.
+      const info = answerInfo(key, answer) ?? (await this.#head(key, signal, failure));
       const skipBytes = answer.status === 206 ? 0 : Math.min(offset, info.sizeBytes);
       const present = Math.max(0, info.sizeBytes - offset);
       const wanted = Math.min(sizeBytes ?? present, present);
@@ -299,12 +300,12 @@ class WebdavBackend implements StoreBackend {
         path: `${path}/`,
         signal,
         failure,
-        expected: [403, 404, 405, 409, 423],
+        expected: [400, 403, 404, 405, 409, 423],
       });
       const { status } = answer;
       if (status < 400) break;
-      // It is there already; Apache says 403 when another client was quicker by a moment, others 409 or 423.
-      if (status === 403 || status === 405) {
+      // It is there already; Apache says 403 when another client was quicker by a moment, and 400 below a file.
+      if (status === 400 || status === 403 || status === 405) {
         const found = await this.#find(path, signal, failure);
         if (found?.isCollection === true) break;
         if (status === 403) throw await statusError(answer, failure);
@@ -349,12 +350,23 @@ function notFound(failure: Failure): MillraceError {
   return failureError("storage/not-found", failure, { found: "no such object" });
 }
 
-/** Facts from the head of an answer; `undefined` where it is not that of a file, or not of the part that was asked for. */
-function answerInfo(key: string, answer: DavAnswer, offset: number): ObjectInfo | undefined {
+const CONTENT_RANGE = /^bytes (\d+)-\d+\/(\d+)$/;
+
+function requireRange(answer: DavAnswer, offset: number, failure: Failure): void {
+  if (answer.status !== 206) return;
+  const range = answer.header("content-range") ?? "";
+  if (CONTENT_RANGE.exec(range)?.[1] === String(offset)) return;
+  throw failureError("storage/misconfigured", failure, {
+    found: `the server sent another part than the one from byte ${offset} ("${range.slice(0, 80)}")`,
+    hint: "a server or proxy in between does not understand ranges: connect without it",
+  });
+}
+
+/** Facts from the head of an answer; `undefined` where it has not all that a file's has. */
+function answerInfo(key: string, answer: DavAnswer): ObjectInfo | undefined {
   const etag = bareEtag(answer.header("etag"));
   const createdAtMs = timeOf(answer.header("last-modified"));
-  const range = /^bytes (\d+)-\d+\/(\d+)$/.exec(answer.header("content-range") ?? "");
-  if (answer.status === 206 && Number(range?.[1] ?? -1) !== offset) return undefined;
+  const range = CONTENT_RANGE.exec(answer.header("content-range") ?? "");
   const size = answer.status === 206 ? range?.[2] : answer.header("content-length");
   if (size === undefined || etag === undefined) return undefined;
   return { key, sizeBytes: Number(size), createdAtMs, etag };
