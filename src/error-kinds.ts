@@ -53,6 +53,7 @@ export type ErrorCode =
   | "storage/no-bucket"
   | "storage/misconfigured"
   | "storage/truncated"
+  | "storage/corrupt"
   | "storage/closed"
   | "storage/misuse"
   | "storage/source-mismatch"
@@ -276,6 +277,11 @@ export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
     retry: "backoff",
     exit: 1,
     meaning: "The store delivered fewer or more bytes than the object has.",
+  },
+  "storage/corrupt": {
+    retry: "never",
+    exit: 4,
+    meaning: "The bytes that the store delivered are not those that its own checksum stands for.",
   },
   "storage/closed": {
     retry: "never",

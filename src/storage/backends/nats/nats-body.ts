@@ -1,0 +1,133 @@
+/** The content of an object, or a range of it: chunks read ahead a little, joined, cut, and checked against the digest. */
+import { createHash, type Hash } from "node:crypto";
+import { MillraceError } from "../../../errors.ts";
+import type { BackendBody } from "../../backend.ts";
+import type { ObjectInfo } from "../../contract.ts";
+import { failureError, type Failure } from "../../remote/failures.ts";
+import type { ChunkMap } from "./chunk-map.ts";
+import type { ObjectMeta } from "./nats-format.ts";
+import type { Session, Stored } from "./nats-session.ts";
+
+/** Content that is asked for at a time; twice that is in memory while the next is on its way. */
+const READ_AHEAD_BYTES = 2 * 1024 * 1024;
+
+export interface BodyOptions {
+  readonly session: Session;
+  readonly failure: Failure;
+  readonly meta: ObjectMeta;
+  readonly map: ChunkMap;
+  readonly info: ObjectInfo;
+  /** First byte, and the one after the last; within the object. */
+  readonly offset: number;
+  readonly end: number;
+  readonly signal: AbortSignal;
+}
+
+export class NatsBody implements BackendBody {
+  readonly info: ObjectInfo;
+  readonly #first: Uint8Array | undefined;
+  readonly #rest: AsyncGenerator<Uint8Array, void, void>;
+
+  private constructor(
+    info: ObjectInfo,
+    first: Uint8Array | undefined,
+    rest: AsyncGenerator<Uint8Array, void, void>,
+  ) {
+    this.info = info;
+    this.#first = first;
+    this.#rest = rest;
+  }
+
+  /** Reads the beginning. Throws `storage/truncated` when chunks are missing. */
+  static async open(options: BodyOptions): Promise<NatsBody> {
+    const rest = content(options);
+    const first = await rest.next();
+    return new NatsBody(options.info, first.value ?? undefined, rest);
+  }
+
+  async *chunks(): AsyncGenerator<Uint8Array, void, void> {
+    if (this.#first !== undefined) yield this.#first;
+    yield* this.#rest;
+  }
+
+  async close(): Promise<void> {
+    await this.#rest.return();
+  }
+}
+
+/** The wanted bytes in order; the digest is checked before the last of them are handed out. */
+async function* content(options: BodyOptions): AsyncGenerator<Uint8Array, void, void> {
+  const { offset, end, meta, failure } = options;
+  const isWhole = offset === 0 && end === meta.sizeBytes && meta.digest !== undefined;
+  const hash = isWhole ? createHash("sha256") : undefined;
+  let position = offset;
+  if (position === end) checkDigest(hash, meta, failure);
+  for await (const { place, data } of chunksFrom(options)) {
+    const bytes = data.subarray(position - place, end - place);
+    if (bytes.length === 0) continue;
+    hash?.update(bytes);
+    position += bytes.length;
+    if (position === end) checkDigest(hash, meta, failure);
+    yield bytes;
+  }
+}
+
+function checkDigest(hash: Hash | undefined, meta: ObjectMeta, failure: Failure): void {
+  if (hash === undefined || hash.digest("base64url") === meta.digest) return;
+  throw failureError("storage/corrupt", failure, {
+    found: "its content is not what its digest says",
+    hint: "the object was damaged in the store; restore from another replica, or from before it",
+  });
+}
+
+/** Chunks with the offset of their first byte, from one that holds `offset` or lies before it. */
+async function* chunksFrom(
+  options: BodyOptions,
+): AsyncGenerator<{ readonly place: number; readonly data: Uint8Array }, void, void> {
+  const { offset, end, map, signal } = options;
+  if (offset === end) return;
+  let start = map.find(offset);
+  let first = await batch(options, start ?? { offset: 0, sequence: 1 });
+  if (start !== undefined && first[0]?.sequence !== start.sequence) {
+    // The stream was copied, and its messages have other numbers than when they were written.
+    map.clear();
+    start = undefined;
+    first = await batch(options, { offset: 0, sequence: 1 });
+  }
+  let place = start?.offset ?? 0;
+  for (let messages = first; ;) {
+    signal.throwIfAborted();
+    const last = messages.at(-1);
+    if (last === undefined) throw incomplete(options, place);
+    const countBytes = messages.reduce((sum, { data }) => sum + data.length, 0);
+    const next = { offset: place + countBytes, sequence: last.sequence + 1 };
+    const ahead = next.offset < end ? batch(options, next) : undefined;
+    // Its failure is met when it is waited for, which may never come to pass.
+    ahead?.catch(() => {});
+    for (const { sequence, data } of messages) {
+      map.add({ offset: place, sequence });
+      if (place + data.length > offset) yield { place, data };
+      place += data.length;
+    }
+    if (ahead === undefined) return;
+    messages = await ahead;
+  }
+}
+
+function batch(
+  { session, failure, meta, end }: BodyOptions,
+  from: { readonly offset: number; readonly sequence: number },
+): Promise<Stored[]> {
+  const { chunkBytes } = meta;
+  const wanted = Math.ceil((end - from.offset) / chunkBytes);
+  const count = Math.min(wanted, Math.max(1, Math.floor(READ_AHEAD_BYTES / chunkBytes)));
+  const { sequence } = from;
+  return session.run(failure, () => session.chunks(meta.nuid, { sequence, count, chunkBytes }));
+}
+
+function incomplete({ failure, meta }: BodyOptions, offset: number): MillraceError {
+  return failureError("storage/truncated", failure, {
+    found: `its content ends at byte ${offset} of ${meta.sizeBytes}`,
+    hint: "it was replaced or deleted meanwhile, or parts of the object store were removed",
+  });
+}
