@@ -1,15 +1,18 @@
 /** The content of an object, or a range of it: chunks read ahead a little, joined, cut, and checked against the digest. */
 import { createHash, type Hash } from "node:crypto";
-import { MillraceError } from "../../../errors.ts";
+import type { MillraceError } from "../../../errors.ts";
 import type { BackendBody } from "../../backend.ts";
 import type { ObjectInfo } from "../../contract.ts";
 import { failureError, type Failure } from "../../remote/failures.ts";
-import type { ChunkMap } from "./chunk-map.ts";
+import type { ChunkMap, ChunkPlace } from "./chunk-map.ts";
 import type { ObjectMeta } from "./nats-format.ts";
 import type { Session, Stored } from "./nats-session.ts";
 
 /** Content that is asked for at a time; twice that is in memory while the next is on its way. */
 const READ_AHEAD_BYTES = 2 * 1024 * 1024;
+
+/** Where an object begins, or later: the server looks for the first message of its subject from there. */
+const START: ChunkPlace = { offset: 0, sequence: 1 };
 
 export interface BodyOptions {
   readonly session: Session;
@@ -86,21 +89,12 @@ async function* chunksFrom(
 ): AsyncGenerator<{ readonly place: number; readonly data: Uint8Array }, void, void> {
   const { offset, end, map, signal } = options;
   if (offset === end) return;
-  let start = map.find(offset);
-  let first = await batch(options, start ?? { offset: 0, sequence: 1 });
-  if (start !== undefined && first[0]?.sequence !== start.sequence) {
-    // The stream was copied, and its messages have other numbers than when they were written.
-    map.clear();
-    start = undefined;
-    first = await batch(options, { offset: 0, sequence: 1 });
-  }
-  let place = start?.offset ?? 0;
-  for (let messages = first; ;) {
+  const begun = await begin(options);
+  let place = begun.offset;
+  for (let { messages } = begun; ;) {
     signal.throwIfAborted();
-    const last = messages.at(-1);
-    if (last === undefined) throw incomplete(options, place);
-    const countBytes = messages.reduce((sum, { data }) => sum + data.length, 0);
-    const next = { offset: place + countBytes, sequence: last.sequence + 1 };
+    const next = after(place, messages);
+    if (next === undefined) throw incomplete(options, place);
     const ahead = next.offset < end ? batch(options, next) : undefined;
     // Its failure is met when it is waited for, which may never come to pass.
     ahead?.catch(() => {});
@@ -114,15 +108,52 @@ async function* chunksFrom(
   }
 }
 
-function batch(
-  { session, failure, meta, end }: BodyOptions,
-  from: { readonly offset: number; readonly sequence: number },
-): Promise<Stored[]> {
-  const { chunkBytes } = meta;
-  const wanted = Math.ceil((end - from.offset) / chunkBytes);
-  const count = Math.min(wanted, Math.max(1, Math.floor(READ_AHEAD_BYTES / chunkBytes)));
-  const { sequence } = from;
-  return session.run(failure, () => session.chunks(meta.nuid, { sequence, count, chunkBytes }));
+/**
+ * A whole first batch, before anything of it is handed out: a short object is then read whole or, when it is replaced under
+ * the reader's hands, not at all.
+ */
+async function begin(
+  options: BodyOptions,
+): Promise<{ readonly offset: number; readonly messages: readonly Stored[] }> {
+  const { end, map } = options;
+  let start = map.find(options.offset) ?? START;
+  let messages = await batch(options, start);
+  if (start !== START && messages[0]?.sequence !== start.sequence) {
+    // The stream was copied, and its messages have other numbers than when they were written.
+    map.clear();
+    start = START;
+    messages = await batch(options, start);
+  }
+  const wanted = countOf(options, start);
+  for (;;) {
+    const next = after(start.offset, messages);
+    if (next === undefined) throw incomplete(options, start.offset);
+    if (next.offset >= end || messages.length >= wanted) return { offset: start.offset, messages };
+    const more = await batch(options, next);
+    if (more.length === 0) throw incomplete(options, next.offset);
+    messages = [...messages, ...more];
+  }
+}
+
+/** Where the chunk after `messages` is or may be; `undefined` when there are none. */
+function after(offset: number, messages: readonly Stored[]): ChunkPlace | undefined {
+  const last = messages.at(-1);
+  if (last === undefined) return undefined;
+  const countBytes = messages.reduce((sum, { data }) => sum + data.length, 0);
+  return { offset: offset + countBytes, sequence: last.sequence + 1 };
+}
+
+function batch(options: BodyOptions, from: ChunkPlace): Promise<readonly Stored[]> {
+  const { session, failure, meta } = options;
+  const { nuid, chunkBytes } = meta;
+  const range = { sequence: from.sequence, count: countOf(options, from), chunkBytes };
+  return session.run(failure, () => session.chunks(nuid, range));
+}
+
+/** Chunks to ask for from a place on. */
+function countOf({ meta, end }: BodyOptions, { offset }: ChunkPlace): number {
+  const wanted = Math.ceil((end - offset) / meta.chunkBytes);
+  return Math.min(wanted, Math.max(1, Math.floor(READ_AHEAD_BYTES / meta.chunkBytes)));
 }
 
 function incomplete({ failure, meta }: BodyOptions, offset: number): MillraceError {

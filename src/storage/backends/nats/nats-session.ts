@@ -1,8 +1,4 @@
-/**
- * A connection to the server with an object store on it, opened by the first call and again by the first call after it was
- * lost. What was under way when it was lost fails; the library's own reconnecting is off, because it would send later what
- * its caller has long given up.
- */
+/** What is asked of JetStream about one object store, over one connection. */
 import {
   jetstream,
   type JetStreamClient,
@@ -10,20 +6,10 @@ import {
   type StoredMsg,
   type StreamInfo,
 } from "@nats-io/jetstream";
-import {
-  connect,
-  headers,
-  type Msg,
-  type NatsConnection,
-  type NodeConnectionOptions,
-} from "@nats-io/transport-node";
-import { sleep } from "../../../base/async.ts";
-import type { Clock } from "../../../base/clock.ts";
+import { headers, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import type { RequestKind, RequestMeter } from "../../meter.ts";
-import { failureError } from "../../remote/failures.ts";
 import type { NatsTarget } from "../../replica-url/target.ts";
 import {
-  connectError,
   isUnanswered,
   isWrongSequence,
   natsError,
@@ -39,7 +25,6 @@ import {
   type ObjectMeta,
   streamName,
 } from "./nats-format.ts";
-import { connectionOptions, timeoutOf } from "./nats-login.ts";
 
 /** Slowest line over which an answer counts as coming. */
 const MIN_BYTES_PER_SECOND = 16 * 1024;
@@ -63,91 +48,9 @@ export interface Stored {
 
 export interface SessionOptions {
   readonly target: NatsTarget;
-  readonly clock: Clock;
   readonly meter: RequestMeter;
-  readonly where: string;
-}
-
-/** Opens sessions, one at a time. */
-export class Sessions {
-  readonly #options: SessionOptions;
-  readonly #connection: NodeConnectionOptions;
-  readonly #timeoutMs: number;
-  #opening: Promise<Session> | undefined;
-  /** Connections that failed in a row, and when the last one did. */
-  #countFailed = 0;
-  #failedAtMs = 0;
-
-  /** Throws `storage/misconfigured` for settings that cannot be used. */
-  constructor(options: SessionOptions) {
-    this.#options = options;
-    this.#connection = connectionOptions(options.target);
-    this.#timeoutMs = timeoutOf(options.target.settings);
-  }
-
-  /** The open session, or a new one. `failure` says for what, in errors. */
-  async open(failure: NatsFailure, signal: AbortSignal): Promise<Session> {
-    if (this.#opening === undefined) {
-      await this.#rest(failure, signal);
-      // Somebody else may have begun meanwhile.
-      this.#opening ??= this.#begin();
-    }
-    try {
-      return await this.#opening;
-    } catch (cause) {
-      throw connectError({ ...failure, cause });
-    }
-  }
-
-  /** The open session, if there is one. */
-  get current(): Promise<Session> | undefined {
-    return this.#opening;
-  }
-
-  async close(): Promise<void> {
-    const opening = this.#opening;
-    this.#opening = undefined;
-    // One that never opened needs no closing.
-    const session = await opening?.catch(() => undefined);
-    await session?.close();
-  }
-
-  #begin(): Promise<Session> {
-    const opening = this.#connect();
-    const drop = (): void => {
-      if (this.#opening === opening) this.#opening = undefined;
-    };
-    opening.then((session) => session.closed.then(drop), drop);
-    return opening;
-  }
-
-  async #connect(): Promise<Session> {
-    try {
-      const connection = await connect(this.#connection);
-      this.#countFailed = 0;
-      return new Session(connection, this.#options, this.#timeoutMs);
-    } catch (error) {
-      this.#countFailed += 1;
-      this.#failedAtMs = this.#options.clock.monotonic();
-      throw error;
-    }
-  }
-
-  /** Waits as `reconnect-wait` says, and refuses when `max-reconnects` are used up. */
-  async #rest(failure: NatsFailure, signal: AbortSignal): Promise<void> {
-    if (this.#countFailed === 0) return;
-    const { clock, target } = this.#options;
-    const { maxReconnects = -1, reconnectWait = 0 } = target.settings;
-    if (maxReconnects >= 0 && this.#countFailed > maxReconnects) {
-      throw failureError("storage/unavailable", failure, {
-        found: `${this.#countFailed} connections failed in a row, and max-reconnects is ${maxReconnects}`,
-        hint: "start again when the server is there, or raise max-reconnects (-1 is without a limit)",
-        details: { sent: false },
-      });
-    }
-    const waitMs = this.#failedAtMs + reconnectWait - clock.monotonic();
-    if (waitMs > 0) await sleep(clock, waitMs, { signal });
-  }
+  /** How long an answer may take that carries nothing. */
+  readonly timeoutMs: number;
 }
 
 /** One connection. Its methods fail with what the NATS library throws, unless they say otherwise. */
@@ -155,15 +58,13 @@ export class Session {
   readonly #connection: NatsConnection;
   readonly #client: JetStreamClient;
   readonly #options: SessionOptions;
-  readonly #timeoutMs: number;
   #manager: Promise<JetStreamManager> | undefined;
   #info: Promise<StreamInfo> | undefined;
 
-  constructor(connection: NatsConnection, options: SessionOptions, timeoutMs: number) {
+  constructor(connection: NatsConnection, options: SessionOptions) {
     this.#connection = connection;
     this.#options = options;
-    this.#timeoutMs = timeoutMs;
-    this.#client = jetstream(connection, { timeout: timeoutMs });
+    this.#client = jetstream(connection, { timeout: options.timeoutMs });
   }
 
   get bucket(): string {
@@ -259,7 +160,7 @@ export class Session {
     const subject = chunkSubject(this.bucket, nuid);
     const { sequence, count, chunkBytes } = range;
     const { config } = await this.info();
-    if (config.allow_direct !== true) {
+    if (!config.allow_direct) {
       const manager = await this.manager();
       const query = { seq: sequence, next_by_subj: subject };
       const message = await manager.streams.getMessage(this.stream, query);
@@ -346,7 +247,7 @@ export class Session {
     const { allow_direct: isDirect, num_replicas: countReplicas } = info.config;
     const mirrors: unknown = "alternates" in info ? info.alternates : undefined;
     const isAlone = countReplicas === 1 && (!Array.isArray(mirrors) || mirrors.length < 2);
-    return isDirect === true && isAlone && this.#isAtLeast(BATCH_VERSION);
+    return isDirect && isAlone && this.#isAtLeast(BATCH_VERSION);
   }
 
   #isAtLeast([major, minor]: readonly [number, number]): boolean {
@@ -377,7 +278,7 @@ export class Session {
   }
 
   #timeFor(sizeBytes: number): number {
-    return this.#timeoutMs + Math.ceil((sizeBytes / MIN_BYTES_PER_SECOND) * 1000);
+    return this.#options.timeoutMs + Math.ceil((sizeBytes / MIN_BYTES_PER_SECOND) * 1000);
   }
 }
 

@@ -58,7 +58,7 @@ export class ChunkUpload {
 
   async #acknowledged(): Promise<void> {
     const sequence = await this.#session.run(this.#failure, async () => this.#underWay[0] ?? 0);
-    this.#underWay.shift();
+    void this.#underWay.shift();
     if (sequence <= (this.#sequences.at(-1) ?? 0)) {
       throw failureError("storage/unavailable", this.#failure, {
         found: "the server stored the chunks in another order than they were sent",

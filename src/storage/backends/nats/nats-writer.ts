@@ -10,7 +10,8 @@ import { MillraceError } from "../../../errors.ts";
 import type { BackendPut, BackendSource } from "../../backend.ts";
 import { failureError, type Failure } from "../../remote/failures.ts";
 import { encodeMeta, type ObjectMeta } from "./nats-format.ts";
-import type { Session, Sessions } from "./nats-session.ts";
+import type { Session } from "./nats-session.ts";
+import type { Sessions } from "./nats-sessions.ts";
 import { ChunkUpload, type Uploaded } from "./nats-upload.ts";
 
 /** Objects of which one chunk is all are sent without asking first whether they may be. */

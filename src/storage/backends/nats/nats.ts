@@ -28,7 +28,8 @@ import { ChunkMaps } from "./chunk-map.ts";
 import { NatsBody } from "./nats-body.ts";
 import { nameOfSubject, type ObjectMeta } from "./nats-format.ts";
 import { ObjectWriter } from "./nats-writer.ts";
-import { META_BATCH, type Session, Sessions } from "./nats-session.ts";
+import { META_BATCH, type Session } from "./nats-session.ts";
+import { Sessions } from "./nats-sessions.ts";
 
 const CAPABILITIES: StoreCapabilities = {
   conditionalCreate: true,
@@ -62,7 +63,7 @@ export async function openNatsStore(
   const shownHost = host.includes(":") ? `[${host}]` : host;
   const where = `nats://${shownHost}:${port}/${bucket}${prefix === "" ? "" : `/${prefix}`}`;
   const { clock, random } = context;
-  const sessions = new Sessions({ target, clock, meter, where });
+  const sessions = new Sessions({ target, clock, meter });
   const backend = new NatsBackend({ target, clock, meter, where, sessions });
   return openRemoteStore(backend, { clock, random, meter, where });
 }
