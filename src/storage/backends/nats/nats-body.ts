@@ -10,6 +10,8 @@ import type { Session, Stored } from "./nats-session.ts";
 
 /** Content that is asked for at a time; twice that is in memory while the next is on its way. */
 const READ_AHEAD_BYTES = 2 * 1024 * 1024;
+/** Chunks that are asked for at a time, however short. */
+const MAX_MESSAGES = 1024;
 
 /** Where an object begins, or later: the server looks for the first message of its subject from there. */
 const START: ChunkPlace = { offset: 0, sequence: 1 };
@@ -128,7 +130,9 @@ async function begin(
   for (;;) {
     const next = after(start.offset, messages);
     if (next === undefined) throw incomplete(options, start.offset);
-    if (next.offset >= end || messages.length >= wanted) return { offset: start.offset, messages };
+    const countBytes = next.offset - start.offset;
+    if (next.offset >= end || messages.length >= wanted || countBytes >= READ_AHEAD_BYTES)
+      return { offset: start.offset, messages };
     const more = await batch(options, next);
     if (more.length === 0) throw incomplete(options, next.offset);
     messages = [...messages, ...more];
@@ -145,15 +149,18 @@ function after(offset: number, messages: readonly Stored[]): ChunkPlace | undefi
 
 function batch(options: BodyOptions, from: ChunkPlace): Promise<readonly Stored[]> {
   const { session, failure, meta } = options;
-  const { nuid, chunkBytes } = meta;
-  const range = { sequence: from.sequence, count: countOf(options, from), chunkBytes };
-  return session.run(failure, () => session.chunks(nuid, range));
+  const count = countOf(options, from);
+  const range = { sequence: from.sequence, count, maxBytes: READ_AHEAD_BYTES };
+  return session.run(failure, () => session.chunks(meta.nuid, range));
 }
 
-/** Chunks to ask for from a place on. */
+/** Chunks to ask for from a place on. Other clients write short ones too, so that only their average is known. */
 function countOf({ meta, end }: BodyOptions, { offset }: ChunkPlace): number {
-  const wanted = Math.ceil((end - offset) / meta.chunkBytes);
-  return Math.min(wanted, Math.max(1, Math.floor(READ_AHEAD_BYTES / meta.chunkBytes)));
+  const { sizeBytes, countChunks, chunkBytes } = meta;
+  const areFull = countChunks === Math.ceil(sizeBytes / chunkBytes);
+  const usualBytes = areFull ? chunkBytes : Math.ceil(sizeBytes / Math.max(1, countChunks));
+  const wanted = Math.ceil((end - offset) / usualBytes);
+  return Math.min(wanted, Math.max(1, Math.floor(READ_AHEAD_BYTES / usualBytes)), MAX_MESSAGES);
 }
 
 function incomplete({ failure, meta }: BodyOptions, offset: number): MillraceError {

@@ -113,14 +113,17 @@ export function connectError(failure: Failure): MillraceError {
   if (cause instanceof MillraceError) return cause;
   const text = cause instanceof Error ? cause.message : String(cause);
   const details = { sent: false };
-  if (cause instanceof errors.AuthorizationError || /authoriz|authentic|expired/i.test(text)) {
+  const isRefused =
+    cause instanceof errors.AuthorizationError ||
+    cause instanceof errors.UserAuthenticationExpiredError;
+  const network = isRefused ? undefined : networkError(failure);
+  if (network !== undefined) return network;
+  if (isRefused || /authorization|authentication/i.test(text)) {
     return failureError("storage/permission", failure, {
       found: "the server refused the credentials",
       hint: "check user and password, token, or the files with credentials that the replica names",
     });
   }
-  const network = networkError(failure);
-  if (network !== undefined) return network;
   if (/'?tls'?/i.test(text) && !(cause instanceof errors.TimeoutError)) {
     return failureError("storage/misconfigured", failure, {
       found: `the secure connection failed (${text})`,

@@ -23,6 +23,8 @@ const DEFAULT_TIMEOUT_MS = 10_000;
 /** A connection whose pings stay unanswered for twice this long is given up. */
 const PING_INTERVAL_MS = 10_000;
 const MAX_PINGS_OUT = 2;
+/** An address of IP version 4 or 6. */
+const ADDRESS = /^\d{1,3}(?:\.\d{1,3}){3}$|:/;
 
 type Settings = NatsTarget["settings"];
 
@@ -31,9 +33,10 @@ export function timeoutOf({ timeout }: Settings): number {
 }
 
 /** Reads the files that settings name. Throws `storage/misconfigured`. */
-export function connectionOptions({ host, port, settings }: NatsTarget): NodeConnectionOptions {
+export function connectionOptions(target: NatsTarget): NodeConnectionOptions {
+  const { host, port, settings } = target;
   const authenticator = authenticatorOf(settings);
-  const tls = tlsOf(settings);
+  const tls = tlsOf(target);
   return {
     servers: host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`,
     name: "millrace",
@@ -73,36 +76,37 @@ function authenticatorOf(settings: Settings): Authenticator | undefined {
   return token === undefined ? undefined : tokenAuthenticator(token);
 }
 
-function tlsOf({
-  tls,
-  rootCas = [],
-  clientCert,
-  clientKey,
-}: Settings): NodeConnectionOptions["tls"] {
+function tlsOf({ host, settings }: NatsTarget): NodeConnectionOptions["tls"] {
+  const { tls, rootCas = [], clientCert, clientKey } = settings;
   if ((clientCert === undefined) !== (clientKey === undefined))
     throw misconfigured("client-cert and client-key belong together", "give both or none");
-  const ca = rootCas.map((path) => readText("root-cas", path)).join("\n");
-  const cert = clientCert === undefined ? {} : { cert: readText("client-cert", clientCert) };
-  const key = clientKey === undefined ? {} : { key: readText("client-key", clientKey) };
   const isAsked = tls === true || rootCas.length > 0 || clientCert !== undefined;
   if (!isAsked) return undefined;
   if (tls === false) {
     const hint = "leave tls out, or the certificates";
     throw misconfigured("certificates are named, and tls is switched off", hint);
   }
-  return { ...(ca === "" ? {} : { ca }), ...cert, ...key };
+  // Against which a certificate is checked that is for an address; a name is the library's own matter.
+  const address = ADDRESS.test(host) ? { host } : {};
+  const ca = rootCas.map((path) => readText("root-cas", path)).join("\n");
+  return {
+    ...address,
+    ...(ca === "" ? {} : { ca }),
+    ...(clientCert === undefined ? {} : { cert: readText("client-cert", clientCert) }),
+    ...(clientKey === undefined ? {} : { key: readText("client-key", clientKey) }),
+  };
 }
 
 /** Refuses early what the library would stumble over while it connects. */
 function seedBytes(where: string, seed: string): Uint8Array {
-  const bytes = new TextEncoder().encode(seed);
   try {
-    nkeys.fromSeed(bytes).clear();
+    // Overwrites what it was given.
+    nkeys.fromSeed(new TextEncoder().encode(seed)).clear();
   } catch {
     // The reason is left out on purpose: it is about the secret.
     throw misconfigured(`${where} holds no nkey seed`, "a user's seed begins with SU");
   }
-  return bytes;
+  return new TextEncoder().encode(seed);
 }
 
 function readText(setting: string, path: string): string {

@@ -151,23 +151,25 @@ export class Session {
     });
   }
 
-  /** Up to `count` messages with chunks of an object from `sequence` on, in order; none when there are no more. */
+  /**
+   * Up to `count` messages with chunks of an object from `sequence` on, in order, and no more once there are `maxBytes`; none
+   * when there are none left.
+   */
   async chunks(
     nuid: string,
-    range: { readonly sequence: number; readonly count: number; readonly chunkBytes: number },
+    range: { readonly sequence: number; readonly count: number; readonly maxBytes: number },
   ): Promise<Stored[]> {
     this.#options.meter.request("get");
-    const subject = chunkSubject(this.bucket, nuid);
-    const { sequence, count, chunkBytes } = range;
+    const { sequence, count, maxBytes } = range;
+    const next = { seq: sequence, next_by_subj: chunkSubject(this.bucket, nuid) };
     const { config } = await this.info();
     if (!config.allow_direct) {
       const manager = await this.manager();
-      const query = { seq: sequence, next_by_subj: subject };
-      const message = await manager.streams.getMessage(this.stream, query);
+      const message = await manager.streams.getMessage(this.stream, next);
       return message === null ? [] : [fromApi(message)];
     }
-    const query = { seq: sequence, next_by_subj: subject, batch: count };
-    return (await this.#direct(query, count * chunkBytes)).map(fromDirect);
+    const query = { ...next, batch: count, max_bytes: maxBytes };
+    return (await this.#direct(query, maxBytes)).map(fromDirect);
   }
 
   /** Writes one chunk; resolves to its sequence. `countBytes` are on their way at most, this one included. */
