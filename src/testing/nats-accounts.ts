@@ -1,8 +1,18 @@
 /** A chain of trust for a NATS server of a test's own: an operator, a system account, an account with JetStream, a user. */
 import { createHash } from "node:crypto";
-import { nkeys } from "@nats-io/transport-node";
 
-type KeyPair = ReturnType<typeof nkeys.createUser>;
+interface KeyPair {
+  getPublicKey(): string;
+  getSeed(): Uint8Array;
+  sign(input: Uint8Array): Uint8Array;
+}
+
+/** What `nkeys` of the NATS library has. */
+export interface KeyMaker {
+  createOperator(): KeyPair;
+  createAccount(): KeyPair;
+  createUser(): KeyPair;
+}
 
 export interface NatsAccounts {
   /** Lines of the server's configuration. */
@@ -15,7 +25,7 @@ export interface NatsAccounts {
 
 const UNLIMITED = -1;
 
-export function natsAccounts(): NatsAccounts {
+export function natsAccounts(nkeys: KeyMaker): NatsAccounts {
   const operator = nkeys.createOperator();
   const system = nkeys.createAccount();
   const account = nkeys.createAccount();

@@ -127,14 +127,14 @@ describe("nats login", { skip }, () => {
   });
 
   it("takes a file with credentials, and jwt with seed", async () => {
-    const accounts = natsAccounts();
+    const accounts = natsAccounts(nkeys);
     await using server = await NatsServer.start(() => accounts.configuration);
     const creds = join(server.directory, "user.creds");
     writeFileSync(creds, accounts.creds);
     await createBucket(server, connectionOptionsOf(server, { creds }));
     await assertWorks(server, { creds });
     await assertWorks(server, { jwt: accounts.userJwt, seed: accounts.userSeed });
-    const { userJwt: jwt, userSeed: seed } = natsAccounts();
+    const { userJwt: jwt, userSeed: seed } = natsAccounts(nkeys);
     const refused = { code: "storage/permission", text: /refused the credentials/ };
     await assertRefused(server, { jwt, seed }, { ...refused, secrets: [jwt, seed] });
     const misconfigured = { code: "storage/misconfigured", text: /belong together/ };

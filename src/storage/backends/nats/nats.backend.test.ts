@@ -68,7 +68,7 @@ async function countChunks(): Promise<number> {
 }
 
 function readable(...chunks: readonly Uint8Array[]): ReadableStream<Uint8Array> {
-  return ReadableStream.from(chunks) as ReadableStream<Uint8Array>;
+  return ReadableStream.from(chunks);
 }
 
 storageConformance("nats", async () => freshPlace((prefix) => open(`${BUCKET}/${prefix}`)), {
