@@ -1,7 +1,7 @@
 /**
  * Programs that ours has to get on with, as interoperability tests run them: the real Litestream, one exact version.
  *
- * Usage: node tools/peers.ts
+ * Usage: npm run peers, or node tools/peers.ts
  * Installs what is missing, with Go, into the folder of the test servers (MILLRACE_SERVICES_DIR); about three minutes.
  * Exit status 1: it failed. A machine without Go is told so and is none.
  */

@@ -1,4 +1,4 @@
-/** The real Litestream: the program that LITESTREAM_BIN names, or the one that `tools/peers.ts` installs. */
+/** The real Litestream: the program that LITESTREAM_BIN names, or the one that `npm run peers` installs. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { servicesDirectory } from "./services.ts";
@@ -8,5 +8,5 @@ export function litestreamProgram(): { readonly path: string } | { readonly miss
   const path = process.env["LITESTREAM_BIN"] ?? join(servicesDirectory(), "bin", "litestream");
   return existsSync(path)
     ? { path }
-    : { missing: "no litestream: node tools/peers.ts installs it" };
+    : { missing: "no litestream: npm run peers" };
 }

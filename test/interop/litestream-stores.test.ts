@@ -2,7 +2,7 @@
  * The real Litestream's daemon and ours, in turns on one database and one replica, in every store that both know: each goes
  * on for a hundred transactions where the other stopped, and both restore what either wrote. One configuration serves both.
  *
- * `node tools/peers.ts` installs Litestream, `npm run services start` starts the servers.
+ * `npm run peers` installs Litestream, `npm run services start` starts the servers.
  */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
