@@ -7,15 +7,14 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { readFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { text } from "node:stream/consumers";
 import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { checkpointedCopy } from "../../src/testing/database-copy.ts";
 import { litestreamProgram } from "../../src/testing/litestream-program.ts";
-import { assertStatus, millrace, Place, Running, until } from "../e2e/harness.ts";
+import { assertStatus, DEADLINE_MS, millrace, Place, Running } from "../e2e/harness.ts";
 import { assertSameBytes } from "./scene.ts";
 import { storePlaces, type StorePlace } from "./store-places.ts";
 
@@ -89,10 +88,11 @@ class Shared {
   /** The program replicates while the application works, until it is told to end. */
   async replicate(turn: Turn): Promise<void> {
     const args = ["replicate", "-config", this.#configs[turn]];
-    const before = this.#newest(turn);
+    const before = await this.#listing();
     const work = async (): Promise<void> => {
       await this.#transactions(0, EARLY);
-      await until(`${turn} replicates`, () => this.#newest(turn) !== before);
+      for (const end = Date.now() + DEADLINE_MS; (await this.#listing()) === before;)
+        assert.ok(Date.now() < end, `${turn} replicates nothing`);
       await this.#transactions(EARLY, TRANSACTIONS);
     };
     if (turn === "litestream") return litestream(this.#place, this.#store, args, work);
@@ -118,10 +118,9 @@ class Shared {
     this.#app.close();
   }
 
-  /** The last file that a program captured. */
-  #newest(turn: Turn): string | undefined {
-    const directory = join(dirname(this.#path), `.${basename(this.#path)}-${turn}`, "ltx", "0");
-    return existsSync(directory) ? readdirSync(directory).sort().at(-1) : undefined;
+  /** What the replica holds, as text. */
+  async #listing(): Promise<string> {
+    return (await millrace(["ltx", "-config", this.#configs.millrace, this.#path])).stdout;
   }
 
   async #transactions(from: number, to: number): Promise<void> {
