@@ -1,6 +1,8 @@
 /**
  * The table of error codes: what each means, whether trying again can help, and the exit status of a command that ends
  * with it. docs/errors.md is rendered from here. A code never changes its meaning.
+ *
+ * tidy-allow file-size: one table, in one place
  */
 
 /** What a caller may do about an error: nothing, the same again later, or the same after local state was reset. */

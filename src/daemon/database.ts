@@ -16,7 +16,7 @@ import {
   type ErrorRecord,
   type MillraceError,
 } from "../errors.ts";
-import type { LeaseKeeperEvent } from "../lease/lease-keeper.ts";
+import type { LeaseKeeperEvent } from "../lease/keeper-options.ts";
 import type { LineEvent, ShipEvent } from "../ship/contract.ts";
 import { LocalLine } from "../ship/local-line.ts";
 import type { LtxStore } from "../storage/ltx-store.ts";
@@ -105,7 +105,7 @@ export class ReplicatedDatabase implements AsyncDisposable {
 
   async #ship(): Promise<void> {
     const { files, clock, random, logger } = this.#context;
-    const owner = leaseOwner(files, this.metaDir);
+    const owner = leaseOwner(this.#context, this.metaDir);
     const context = { ...this.#context, logger: logger.with({ db: this.path }) };
     for (const { name, store, lease: options } of this.#setup.targets) {
       const lease = await DestinationLease.open({

@@ -2,12 +2,11 @@
  * The lease of one destination: which process ships to it. Taken when the daemon starts, given back when it ends; losing
  * it stops shipping and never capture.
  */
-import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import type { Files } from "../platform/files.ts";
 import { replaceFile } from "../platform/files.ts";
-import { LeaseKeeper, type LeaseKeeperEvent } from "../lease/lease-keeper.ts";
+import type { LeaseKeeperEvent } from "../lease/keeper-options.ts";
+import { LeaseKeeper } from "../lease/lease-keeper.ts";
 import { DEFAULT_TTL_MS, leaseRules } from "../lease/lease-rules.ts";
 import { parseLease, type LeaseChoice } from "../lease/lease-url.ts";
 import { openLeaseCell } from "../lease/registry.ts";
@@ -122,12 +121,13 @@ class KeeperPermit implements WritePermit {
  * The name under which this installation holds leases: the machine's, and an identity that lies in the database's local
  * directory, which one process at a time may use. So a process that was killed takes its own lease again at once.
  */
-export function leaseOwner(files: Files, metaDir: string): string {
+export function leaseOwner({ files, random }: ReplicatorContext, metaDir: string): string {
   const path = join(metaDir, "instance");
   const known = files.readFile("read instance", path);
   const text = known === undefined ? "" : new TextDecoder().decode(known).trim();
   if (/^[0-9a-f]{16}$/.test(text)) return `${hostname()}/${text}`;
-  const made = randomBytes(8).toString("hex");
+  const digits = Array.from({ length: 16 }, () => Math.floor(random() * 16).toString(16));
+  const made = digits.join("");
   replaceFile(files, "write instance", path, new TextEncoder().encode(`${made}\n`));
   return `${hostname()}/${made}`;
 }

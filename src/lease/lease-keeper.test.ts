@@ -4,7 +4,8 @@ import { describe, it } from "node:test";
 import { type ErrorCode, isMillraceError, MillraceError } from "../errors.ts";
 import { ManualClock } from "../testing/manual-clock.ts";
 import { type LeaseCell, type LeaseReading, toVersion } from "./contract.ts";
-import { LeaseKeeper, type LeaseKeeperEvent, type LeaseKeeperOptions } from "./lease-keeper.ts";
+import type { LeaseKeeperEvent, LeaseKeeperOptions } from "./keeper-options.ts";
+import { LeaseKeeper } from "./lease-keeper.ts";
 import { NOBODY, openStaticCell } from "./providers/static/static.ts";
 
 const SECRET = "not for messages";

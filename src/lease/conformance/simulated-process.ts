@@ -13,7 +13,8 @@ import type {
   LeaseVersion,
   LeaseWrite,
 } from "../contract.ts";
-import { LeaseKeeper, type LeaseKeeperEvent } from "../lease-keeper.ts";
+import type { LeaseKeeperEvent } from "../keeper-options.ts";
+import { LeaseKeeper } from "../lease-keeper.ts";
 
 /** The clocks of one process: both may be set off against the world's. */
 export class ProcessClock implements Clock {

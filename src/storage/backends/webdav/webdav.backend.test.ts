@@ -93,19 +93,22 @@ for (const [name, found] of Object.entries(SERVERS)) {
 }
 
 describe("webdav capabilities", () => {
-  it("have conditional creates where moves are atomic, and not where they are not", async (t) => {
-    if (typeof rclone === "string" || typeof apache === "string") {
-      t.skip([rclone, apache].filter((found) => typeof found === "string").join(", "));
-      return;
-    }
-    for (const [server, isAtomic] of [
-      [rclone, true],
-      [apache, false],
-    ] as const) {
-      await using store = await openWebdavStore(targetFor(server, "/x"), CONTEXT);
-      assert.equal(store.capabilities.conditionalCreate, isAtomic);
-    }
-  });
+  const absent = [rclone, apache].filter((found) => typeof found === "string").join(", ");
+  const skip = absent === "" ? false : absent;
+  it(
+    "have conditional creates where moves are atomic, and not where they are not",
+    { skip },
+    async () => {
+      assert.ok(typeof rclone !== "string" && typeof apache !== "string");
+      for (const [server, isAtomic] of [
+        [rclone, true],
+        [apache, false],
+      ] as const) {
+        await using store = await openWebdavStore(targetFor(server, "/x"), CONTEXT);
+        assert.equal(store.capabilities.conditionalCreate, isAtomic);
+      }
+    },
+  );
 
   it("promise nothing, and say so, when the server does not answer", async () => {
     const warnings: string[] = [];
@@ -157,7 +160,7 @@ describe("webdav answers", () => {
     await withServer(
       (request, response) => {
         if (request.method === "GET") response.writeHead(200, { etag: '"e"' }).end(whole);
-        else response.writeHead(207).end(multistatus(["/root/a"]));
+        else response.writeHead(207).end(multistatus(["/base/a"]));
       },
       async (store) => {
         const body = await store.get("a", { offset: 100, sizeBytes: 50 });
@@ -169,11 +172,11 @@ describe("webdav answers", () => {
 
   it("have their hrefs decoded once, with or without a host", async () => {
     const hrefs = [
-      "/root/",
-      "http://other/root/a%2520b",
-      "/root/c%2526d",
-      "/root/e&amp;f",
-      "/root/.tmp",
+      "/base/",
+      "http://other/base/a%2520b",
+      "/base/c%2526d",
+      "/base/e&amp;f",
+      "/base/.tmp",
     ];
     await withServer(
       (_request, response) => response.writeHead(207).end(multistatus(hrefs)),
@@ -213,7 +216,7 @@ describe("webdav answers", () => {
           }
           if (request.method === "PUT") bodies.push(request.headers["content-length"] ?? "chunked");
           await drain(request);
-          if (request.method === "PROPFIND") response.writeHead(207).end(multistatus(["/root/a"]));
+          if (request.method === "PROPFIND") response.writeHead(207).end(multistatus(["/base/a"]));
           else response.writeHead(201).end();
         })();
       },
