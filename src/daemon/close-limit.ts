@@ -1,7 +1,12 @@
 /** How long the end of a replication may take: until the time is over, somebody gives it up, or waiting is in vain. */
 import type { Clock } from "../base/clock.ts";
 import { formatDuration } from "../base/duration.ts";
-import { MillraceError, type ErrorCode } from "../errors.ts";
+import { ERROR_KINDS, MillraceError, type ErrorCode } from "../errors.ts";
+
+/** Whether some seconds of waiting have no chance to heal it. */
+export function isInVain(error: Pick<MillraceError, "code">): boolean {
+  return ERROR_KINDS[error.code].retry === "never" || LASTING.includes(error.code);
+}
 
 /** Codes that some seconds of waiting have no chance to heal, although a daemon keeps trying. */
 const LASTING: readonly ErrorCode[] = ["fs/permission", "fs/not-found"];
@@ -36,8 +41,7 @@ export class CloseLimit implements Disposable {
 
   /** Capture of a database, or one of its destinations, failed meanwhile. */
   failed(path: string, error: MillraceError): void {
-    const isInVain = error.retry === "never" || LASTING.includes(error.code);
-    if (this.#isSingleAttempt || isInVain) this.#databases.get(path)?.abort(error);
+    if (this.#isSingleAttempt || isInVain(error)) this.#databases.get(path)?.abort(error);
   }
 
   [Symbol.dispose](): void {

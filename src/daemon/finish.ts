@@ -12,6 +12,7 @@ import {
   toErrorRecord,
   toMillraceError,
 } from "../errors.ts";
+import { isInVain } from "./close-limit.ts";
 import type { ReplicatorContext } from "./context.ts";
 import type { DatabaseResult } from "./contract.ts";
 import type { ReplicatedDatabase } from "./database.ts";
@@ -29,7 +30,7 @@ export async function finishDatabase(
   let failure: MillraceError | undefined;
   try {
     await captureAll(context, database, signal);
-    if (!awaitLease) leaveToHolder(database);
+    refuseHopeless(database, awaitLease);
     await database.drain(signal);
   } catch (error) {
     failure = toMillraceError(error);
@@ -44,11 +45,15 @@ export async function finishDatabase(
   return judge(database, database.stoppedBy ?? failure);
 }
 
-/** Where another process has the lease, there is nothing to wait for: it ships, or whoever comes after it does. */
-function leaveToHolder(database: ReplicatedDatabase): void {
-  const { destinations } = database.status();
-  const held = destinations.find(({ state }) => state === "standby")?.error;
-  if (held !== undefined) throw fromErrorRecord(held);
+/**
+ * Throws where waiting is for nothing: what a destination says does not pass by itself, or another process has the lease
+ * and ships, or whoever comes after it does.
+ */
+function refuseHopeless(database: ReplicatedDatabase, awaitLease: boolean): void {
+  for (const { error } of database.status().destinations) {
+    const isLeft = error?.code === "lease/held" && !awaitLease;
+    if (error !== undefined && (isLeft || isInVain(error))) throw fromErrorRecord(error);
+  }
 }
 
 async function captureAll(

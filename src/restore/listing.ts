@@ -11,13 +11,13 @@ export interface PlanOptions {
   readonly random?: Random | undefined;
 }
 
-/** The options with which a listing is tried again. */
+/** The options with which a listing is tried again: not when no connection could be made, which is told at once. */
 export function planOptions({
   signal,
   clock = systemClock,
   random = systemRandom,
 }: PlanOptions): RetryOptions {
-  return { clock, random, signal };
+  return { clock, random, signal, isWorthIt: ({ details }) => details["sent"] !== false };
 }
 
 /** Plans a restore from LTX files without restoring. See `planFiles`. */

@@ -13,6 +13,8 @@ export interface RetryOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly signal?: AbortSignal | undefined;
+  /** What is worth another attempt; default everything that `isPassing`. */
+  readonly isWorthIt?: ((error: MillraceError) => boolean) | undefined;
   /** Called before it is asked for again. */
   readonly onRetry?: ((error: MillraceError, delayMs: number) => void) | undefined;
 }
@@ -22,14 +24,15 @@ export async function retryPassing<T>(
   options: RetryOptions,
   ask: (attempt: number) => Promise<T>,
 ): Promise<T> {
-  const { clock, random, signal, onRetry } = options;
+  const { clock, random, signal, isWorthIt = () => true, onRetry } = options;
   const backoff = new Backoff({ initialMs: RETRY_INITIAL_MS, maxMs: RETRY_MAX_MS, random });
   for (;;) {
     try {
       return await ask(backoff.failures + 1);
     } catch (error) {
       signal?.throwIfAborted();
-      if (!isPassing(error) || backoff.failures + 1 >= RETRY_ATTEMPTS) throw error;
+      if (!isPassing(error) || !isWorthIt(error)) throw error;
+      if (backoff.failures + 1 >= RETRY_ATTEMPTS) throw error;
       const delayMs = backoff.next();
       onRetry?.(error, delayMs);
       await sleep(clock, delayMs, { signal });

@@ -240,7 +240,8 @@ export class Shipper implements LineConsumer, Disposable {
 
   #state(): ShipState {
     if (this.#stoppedBy !== undefined) return "stopped";
-    if (this.#turn.isWaiting && this.#turn.permit.problem !== undefined) return "standby";
+    const why = this.#turn.isWaiting ? this.#turn.permit.problem : undefined;
+    if (why !== undefined) return why.code === "lease/held" ? "standby" : "failing";
     if (this.#retry.error !== undefined) return "failing";
     if (this.#requests.need !== undefined) return "waiting";
     return this.#remote === undefined ? "starting" : "shipping";
