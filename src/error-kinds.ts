@@ -280,11 +280,7 @@ export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {
     exit: 1,
     meaning: "The store delivered fewer or more bytes than the object has.",
   },
-  "storage/corrupt": {
-    retry: "never",
-    exit: 4,
-    meaning: "The bytes that the store delivered are not those that its own checksum stands for.",
-  },
+  "storage/corrupt": { retry: "never", exit: 4, meaning: "An object is not what its digest says." },
   "storage/closed": {
     retry: "never",
     exit: 70,

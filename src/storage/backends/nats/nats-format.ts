@@ -9,7 +9,7 @@
  *
  * Source: nats-io/nats-architecture-and-design ADR-20; benbjohnson/litestream@63225f1 `nats.HeaderKeyTimestamp`.
  */
-import { isKeySegment, TEMPORARY_SUFFIX } from "../../keys.ts";
+import { formatTimestamp, parseTimestamp } from "../../remote/timestamps.ts";
 
 /** What other clients take, so that all can read with small buffers. */
 export const CHUNK_BYTES: number = 128 * 1024;
@@ -19,6 +19,8 @@ export const TIMESTAMP_HEADER = "Litestream-Timestamp";
 export const CHUNKS_ENTRY = "millrace-chunks";
 
 const DIGEST_PREFIX = "SHA-256=";
+/** No wildcard: it becomes part of the subject that is purged with an object. Links have none at all. */
+const NUID = /^[\w-]*$/;
 /** Longest list of runs that is recorded; readers look for the chunks that it leaves out. */
 const MAX_RUNS_CHARS = 4096;
 
@@ -67,13 +69,12 @@ export function metaSubjects(bucket: string): string {
   return `$O.${bucket}.M.>`;
 }
 
-/** The name in a subject of `metaSubject`, when it is one that a key could have. */
+/** The name in a subject of `metaSubject`, if it is one. */
 export function nameOfSubject(bucket: string, subject: string): string | undefined {
   const start = `$O.${bucket}.M.`;
   if (!subject.startsWith(start)) return undefined;
   const name = Buffer.from(subject.slice(start.length), "base64url").toString();
-  const isKey = name.split("/").every(isKeySegment) && !name.endsWith(TEMPORARY_SUFFIX);
-  return isKey && metaSubject(bucket, name) === subject ? name : undefined;
+  return metaSubject(bucket, name) === subject ? name : undefined;
 }
 
 /** The JSON that makes an object visible. `digest` as in `ObjectMeta`. */
@@ -84,7 +85,7 @@ export function encodeMeta(
 ): string {
   return JSON.stringify({
     name: meta.name,
-    headers: { [TIMESTAMP_HEADER]: [new Date(meta.createdAtMs).toISOString()] },
+    headers: { [TIMESTAMP_HEADER]: [formatTimestamp(meta.createdAtMs)] },
     metadata: meta.runs.length === 0 ? undefined : { [CHUNKS_ENTRY]: encodeRuns(meta.runs) },
     options: { max_chunk_size: meta.chunkBytes },
     bucket,
@@ -106,7 +107,7 @@ export function decodeMeta(
   const options = record(fields["options"]);
   const isLink = options["link"] !== undefined && options["link"] !== null;
   const { name, nuid = "", size = 0, chunks = 0 } = fields;
-  if (typeof name !== "string" || typeof nuid !== "string") return undefined;
+  if (typeof name !== "string" || typeof nuid !== "string" || !NUID.test(nuid)) return undefined;
   if (!isCount(size) || !isCount(chunks) || size < chunks) return undefined;
   const chunkBytes = options["max_chunk_size"];
   return {
@@ -174,8 +175,7 @@ function padded(base64: string): string {
 function timestampOf(headers: unknown): number | undefined {
   const values = record(headers)[TIMESTAMP_HEADER];
   const text: unknown = Array.isArray(values) ? values[0] : undefined;
-  const ms = typeof text === "string" ? Date.parse(text) : Number.NaN;
-  return Number.isNaN(ms) ? undefined : ms;
+  return typeof text === "string" ? parseTimestamp(text) : undefined;
 }
 
 function json(text: string): unknown {

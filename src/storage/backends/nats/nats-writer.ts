@@ -12,7 +12,7 @@ import { failureError, type Failure } from "../../remote/failures.ts";
 import { encodeMeta, type ObjectMeta } from "./nats-format.ts";
 import type { Session } from "./nats-session.ts";
 import type { Sessions } from "./nats-sessions.ts";
-import { ChunkUpload, type Uploaded } from "./nats-upload.ts";
+import { ChunkUpload } from "./nats-upload.ts";
 
 /** Objects of which one chunk is all are sent without asking first whether they may be. */
 const SMALL_BYTES = 128 * 1024;
@@ -28,6 +28,12 @@ export interface PutRequest {
 }
 
 type Present = ObjectMeta | undefined;
+
+/** What is to be published when the chunks are there. */
+interface Draft {
+  readonly meta: Omit<ObjectMeta, "sequence" | "isDeleted" | "isLink">;
+  readonly text: string;
+}
 
 export class ObjectWriter {
   readonly #sessions: Sessions;
@@ -52,33 +58,39 @@ export class ObjectWriter {
       : await session.run(failure, () => session.meta(name, "put"));
     requireCondition(present, request);
     const upload = new ChunkUpload(session, failure);
-    let uploaded: Uploaded;
+    let draft: Draft;
     try {
-      uploaded = await upload.send(source, call.signal);
+      const uploaded = await upload.send(source, call.signal);
+      draft = this.#draft(session, { ...uploaded, name, sizeBytes: source.sizeBytes }, call);
       call.signal.throwIfAborted();
     } catch (error) {
       await upload.settled();
       await this.#remove(session, upload.nuid);
       throw error;
     }
-    return this.#publish(session, name, { ...request, uploaded, present });
+    return this.#publish(session, draft, { ...request, present });
+  }
+
+  #draft(
+    session: Session,
+    facts: Omit<Draft["meta"], "createdAtMs">,
+    { createdAtMs }: BackendPut,
+  ): Draft {
+    const nowMs = this.#clock.now();
+    const meta = { ...facts, createdAtMs: createdAtMs ?? nowMs };
+    return { meta, text: encodeMeta(session.bucket, meta, nowMs) };
   }
 
   async #publish(
     session: Session,
-    name: string,
-    request: PutRequest & { readonly uploaded: Uploaded; readonly present: Present },
+    { meta, text }: Draft,
+    request: PutRequest & { readonly present: Present },
   ): Promise<ObjectMeta> {
-    const { uploaded, failure, source, call } = request;
-    const nowMs = this.#clock.now();
-    const { sizeBytes } = source;
-    const createdAtMs = call.createdAtMs ?? nowMs;
-    const meta = { ...uploaded, name, sizeBytes, createdAtMs };
-    const text = encodeMeta(session.bucket, meta, nowMs);
+    const { failure } = request;
+    const { name, nuid } = meta;
     let { present } = request;
     for (let round = 1; round <= MAX_ROUNDS; round += 1) {
       const expected = present?.sequence ?? 0;
-      const { nuid } = uploaded;
       const sequence = await this.#send(session, { name, text, expected, nuid, failure });
       if (sequence !== undefined) {
         if (present !== undefined && !present.isDeleted) await this.#remove(session, present.nuid);
@@ -88,11 +100,11 @@ export class ObjectWriter {
         present = await session.run(failure, () => session.meta(name, "put"));
         requireCondition(present, request);
       } catch (error) {
-        await this.#remove(session, uploaded.nuid);
+        await this.#remove(session, nuid);
         throw error;
       }
     }
-    await this.#remove(session, uploaded.nuid);
+    await this.#remove(session, nuid);
     throw failureError("storage/throttled", failure, {
       found: `others replaced it ${MAX_ROUNDS} times meanwhile`,
     });

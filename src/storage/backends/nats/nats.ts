@@ -23,6 +23,7 @@ import { compareKeys } from "../../keys.ts";
 import { RequestMeter } from "../../meter.ts";
 import { failureError, type Failure } from "../../remote/failures.ts";
 import { openRemoteStore, type RemoteContext } from "../../remote/remote-store.ts";
+import { RootedKeys } from "../../remote/rooted-keys.ts";
 import type { NatsTarget } from "../../replica-url/target.ts";
 import { ChunkMaps } from "./chunk-map.ts";
 import { NatsBody } from "./nats-body.ts";
@@ -46,6 +47,8 @@ const DELETES_AT_ONCE = 16;
 const MAX_READ_STARTS = 8;
 /** How long closing waits for what cleans up. */
 const CLOSE_MS = 5_000;
+/** Longest name with the prefix: a line of the protocol has 4 KiB, and base64 a third more than the name. */
+const MAX_NAME_BYTES = 2048;
 /** What NATS takes as a part of stream names. */
 const BUCKET = /^[\w-]+$/;
 
@@ -80,7 +83,7 @@ class NatsBackend implements StoreBackend {
   readonly type = "nats";
   readonly capabilities = CAPABILITIES;
   readonly #options: NatsBackendOptions;
-  readonly #prefix: string;
+  readonly #keys: RootedKeys;
   readonly #sessions: Sessions;
   readonly #writer: ObjectWriter;
   readonly #maps = new ChunkMaps();
@@ -90,7 +93,7 @@ class NatsBackend implements StoreBackend {
   constructor(options: NatsBackendOptions) {
     const { target, sessions, clock } = options;
     this.#options = options;
-    this.#prefix = target.prefix === "" ? "" : `${target.prefix}/`;
+    this.#keys = new RootedKeys(target.prefix, MAX_NAME_BYTES);
     this.#sessions = sessions;
     this.#writer = new ObjectWriter(sessions, clock);
   }
@@ -123,7 +126,7 @@ class NatsBackend implements StoreBackend {
 
   async put(key: string, source: BackendSource, call: BackendPut): Promise<ObjectInfo> {
     const failure = this.#failure("put object", key);
-    const running = this.#writer.put(this.#prefix + key, { source, call, failure });
+    const running = this.#writer.put(this.#keys.name(failure.op, key), { source, call, failure });
     this.#running.add(running);
     try {
       return toInfo(key, await running);
@@ -147,9 +150,9 @@ class NatsBackend implements StoreBackend {
     for (let start = 0; start < wanted.length; start += META_BATCH) {
       signal.throwIfAborted();
       const batch = wanted.slice(start, start + META_BATCH);
-      const names = batch.map((key) => this.#prefix + key);
+      const names = batch.map((key) => this.#keys.text(key));
       const metas = await session.run(failure, () => session.metas(names));
-      const found = new Map(metas.map((meta) => [meta.name.slice(this.#prefix.length), meta]));
+      const found = new Map(metas.map((meta) => [this.#keys.key(meta.name), meta]));
       for (const key of batch) {
         const meta = found.get(key);
         if (meta !== undefined && isObject(meta)) yield toInfo(key, meta);
@@ -179,9 +182,10 @@ class NatsBackend implements StoreBackend {
 
   async #delete(key: string, signal: AbortSignal): Promise<void> {
     const failure = this.#failure("delete objects", key);
+    const name = this.#keys.name(failure.op, key);
     const session = await this.#sessions.open(failure, signal);
     await session.run(failure, async () => {
-      const meta = await session.meta(this.#prefix + key, "delete");
+      const meta = await session.meta(name, "delete");
       if (meta === undefined || meta.isDeleted) return;
       // A version that came since is not the one that was to go; it took the content of this one along.
       if ((await session.purgeMeta(meta)) && meta.nuid !== "")
@@ -190,7 +194,7 @@ class NatsBackend implements StoreBackend {
   }
 
   async #find(session: Session, failure: Failure, kind: "get" | "head"): Promise<ObjectMeta> {
-    const name = this.#prefix + (failure.key ?? "");
+    const name = this.#keys.name(failure.op, failure.key ?? "");
     const meta = await session.run(failure, () => session.meta(name, kind));
     if (meta !== undefined && isObject(meta)) return meta;
     throw failureError("storage/not-found", failure, { found: "no such object" });
@@ -198,7 +202,7 @@ class NatsBackend implements StoreBackend {
 
   #keyOf(subject: string): string | undefined {
     const name = nameOfSubject(this.#options.target.bucket, subject);
-    return name?.startsWith(this.#prefix) === true ? name.slice(this.#prefix.length) : undefined;
+    return name === undefined ? undefined : this.#keys.key(name);
   }
 
   #failure(op: string, key?: string): Failure {
