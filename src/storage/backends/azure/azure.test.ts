@@ -1,9 +1,9 @@
 /** Azure Blob Storage: who is asked with which credentials, and what answers are called. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { isMillraceError, type ErrorCode, type MillraceError } from "../../../errors.ts";
+import type { ErrorCode, MillraceError } from "../../../errors.ts";
 import { systemClock } from "../../../platform/clock.ts";
-import { assertNoSecret } from "../../../testing/secrets.ts";
+import { assertNoSecret, thrownBy } from "../../../testing/thrown.ts";
 import {
   scriptedServer,
   silentServer,
@@ -31,12 +31,9 @@ function open(endpoint: string, settings: AzureTarget["settings"] = {}): Promise
   return openAzureStore(target({ endpoint, ...key, ...settings }), context);
 }
 
-async function thrownBy(run: () => Promise<unknown>): Promise<MillraceError> {
-  const error = await run().then(
-    () => assert.fail("it succeeded"),
-    (thrown: unknown) => thrown,
-  );
-  assert.ok(isMillraceError(error), String(error));
+/** The error, which shows no secret. */
+async function failureOf(run: () => Promise<unknown>): Promise<MillraceError> {
+  const error = await thrownBy(run);
   assertNoSecret(error, SECRETS);
   return error;
 }
@@ -87,7 +84,7 @@ describe("azureAccess()", () => {
   };
   for (const [what, settings] of Object.entries(BAD)) {
     it(`refuses ${what}`, async () => {
-      const error = await thrownBy(async () => azureAccess(target(settings), {}));
+      const error = await failureOf(async () => azureAccess(target(settings), {}));
       assert.equal(error.code, "storage/misconfigured");
       assert.notEqual(error.hint, undefined);
     });
@@ -108,7 +105,7 @@ describe("refusals", () => {
       await using server = await scriptedServer(() => refusal(status, code));
       await using store = await open(server.endpoint);
       for (const call of [() => store.head("a"), () => store.get("a"), () => keysOf(store)]) {
-        const error = await thrownBy(call);
+        const error = await failureOf(call);
         assert.equal(error.code, wanted);
         assert.doesNotMatch(error.message, /RequestId/);
       }
@@ -197,7 +194,7 @@ describe("uploads in blocks", () => {
       isList(path) ? undefined : { status: 201, headers: PUT_HEADERS },
     );
     await using store = await open(server.endpoint);
-    const error = await thrownBy(() => store.put("a", pattern(sizeBytes), { ifAbsent: true }));
+    const error = await failureOf(() => store.put("a", pattern(sizeBytes), { ifAbsent: true }));
     assert.equal(error.code, "storage/unavailable");
     assert.equal(server.requests.filter(({ path }) => isList(path)).length, 1);
   });
@@ -221,10 +218,10 @@ describe("a SAS token", () => {
     const sas = { accountName: "acct", accountKey: undefined, sasToken: SAS };
     const server = await scriptedServer(() => refusal(403, "AuthenticationFailed"));
     await using store = await open(server.endpoint, sas);
-    assert.equal((await thrownBy(() => store.head("a"))).code, "storage/permission");
+    assert.equal((await failureOf(() => store.head("a"))).code, "storage/permission");
     assert.match(server.requests[0]?.path ?? "", /sig=/);
     await server[Symbol.asyncDispose]();
-    const error = await thrownBy(() => store.head("a"));
+    const error = await failureOf(() => store.head("a"));
     assert.equal(error.code, "storage/unavailable");
     assert.match(error.message, /nothing listens there/);
   });

@@ -4,15 +4,15 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { isMillraceError, type ErrorCode, type MillraceError } from "../../../errors.ts";
+import { isMillraceError, type ErrorCode } from "../../../errors.ts";
 import { systemClock } from "../../../platform/clock.ts";
-import { assertNoSecret } from "../../../testing/secrets.ts";
 import {
   scriptedServer,
   silentServer,
   type AskedRequest,
   type ScriptedAnswer,
 } from "../../../testing/scripted-server.ts";
+import { assertNoSecret, thrownBy } from "../../../testing/thrown.ts";
 import {
   assertFails,
   CREATED_AT_MS,
@@ -39,15 +39,6 @@ function open(endpoint: string): Promise<ObjectStore> {
   const context = { clock: systemClock, random: () => 0, env: {} };
   const target = { scheme: "gs", bucket: "b", prefix: "p", settings: { endpoint } } as const;
   return openGcsStore(target, context);
-}
-
-async function thrownBy(run: () => Promise<unknown>): Promise<MillraceError> {
-  const error = await run().then(
-    () => assert.fail("it succeeded"),
-    (thrown: unknown) => thrown,
-  );
-  assert.ok(isMillraceError(error), String(error));
-  return error;
 }
 
 function json(status: number, message: string, reason: string): ScriptedAnswer {

@@ -1,7 +1,7 @@
-/** Secrets and errors: whatever way an error is shown, no secret is in it. */
+/** Errors as tests look at them: the one that a call threw, and that no secret is in it, whatever way it is shown. */
 import assert from "node:assert/strict";
 import { inspect } from "node:util";
-import { toErrorRecord } from "../errors.ts";
+import { isMillraceError, toErrorRecord, type MillraceError } from "../errors.ts";
 
 /** Fails when one of `secrets` is in the error, in its record, or in what Node.js prints of it. */
 export function assertNoSecret(error: unknown, secrets: readonly string[]): void {
@@ -14,4 +14,14 @@ export function assertNoSecret(error: unknown, secrets: readonly string[]): void
     for (const form of [secret, encodeURIComponent(secret)])
       assert.ok(!shown.some((text) => text.includes(form)), "an error shows a secret");
   }
+}
+
+/** The error with which `run` fails; fails itself when `run` succeeds, or throws anything else. */
+export async function thrownBy(run: () => Promise<unknown>): Promise<MillraceError> {
+  const error = await run().then(
+    () => assert.fail("it succeeded"),
+    (thrown: unknown) => thrown,
+  );
+  assert.ok(isMillraceError(error), String(error));
+  return error;
 }
