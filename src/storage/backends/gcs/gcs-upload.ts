@@ -7,6 +7,7 @@
 import { isMillraceError, MillraceError } from "../../../errors.ts";
 import type { BackendPut, BackendSource } from "../../backend.ts";
 import { blocksOf } from "../../remote/blocks.ts";
+import type { Cleanups } from "../../remote/cleanups.ts";
 import { failureError } from "../../remote/failures.ts";
 import { uploadResource, type GcsObject } from "./gcs-objects.ts";
 import type { GcsRequest, GcsRequests } from "./gcs-requests.ts";
@@ -28,6 +29,7 @@ export interface Upload {
   readonly name: string;
   readonly source: BackendSource;
   readonly call: BackendPut;
+  readonly cleanups: Cleanups;
 }
 
 /** Puts an object; what the store says of it. */
@@ -142,21 +144,15 @@ class Session {
     }
   }
 
-  /** Tells the service to forget what it has. */
+  /** Tells the service to forget what it has; if that fails, the session stays until it expires, invisible and free. */
   async cancel(): Promise<void> {
-    const { requests } = this.#options;
-    try {
-      // The call's own signal may be aborted already; closing waits for nobody longer than this.
-      const signal = AbortSignal.timeout(CANCEL_MS);
-      const response = await requests.send({
-        ...this.#request("DELETE"),
-        signal,
-        accept: [CLIENT_CLOSED, 404, 410],
-      });
+    const { requests, cleanups } = this.#options;
+    // The call's own signal may be aborted already.
+    await cleanups.run(async (signal) => {
+      const accept = [CLIENT_CLOSED, 404, 410];
+      const response = await requests.send({ ...this.#request("DELETE"), signal, accept });
       await response.body?.cancel();
-    } catch {
-      // The session stays until it expires, invisible and free; why the upload ended matters more.
-    }
+    });
   }
 
   broken(found: string): MillraceError {
@@ -172,9 +168,6 @@ class Session {
     return { ...request(this.#options, "resumable"), method, path: this.#path };
   }
 }
-
-/** Longest wait for a session to be given up. */
-const CANCEL_MS = 3_000;
 
 function request({ path, key, call }: Upload, uploadType: string): GcsRequest {
   const { ifAbsent, ifMatch, signal } = call;

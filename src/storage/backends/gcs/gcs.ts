@@ -18,6 +18,7 @@ import type {
 import type { ObjectInfo, ObjectStore, StoreCapabilities } from "../../contract.ts";
 import { RequestMeter } from "../../meter.ts";
 import { forEachBounded } from "../../remote/bounded.ts";
+import { Cleanups } from "../../remote/cleanups.ts";
 import { failureError, type Failure } from "../../remote/failures.ts";
 import { openRemoteStore, type RemoteContext } from "../../remote/remote-store.ts";
 import { RootedKeys } from "../../remote/rooted-keys.ts";
@@ -61,7 +62,7 @@ export async function openGcsStore(
   const credentials = endpoint.isAnonymous ? NO_CREDENTIALS : new DefaultCredentials();
   const meter = new RequestMeter();
   const requests = new GcsRequests({ endpoint, credentials, meter, bucket, where });
-  const backend = new GcsBackend(requests, target);
+  const backend = new GcsBackend(requests, target, new Cleanups(clock));
   return openRemoteStore(backend, { clock, random, meter, where });
 }
 
@@ -71,8 +72,10 @@ class GcsBackend implements StoreBackend {
   readonly #requests: GcsRequests;
   readonly #keys: RootedKeys;
   readonly #bucket: string;
+  readonly #cleanups: Cleanups;
 
-  constructor(requests: GcsRequests, { bucket, prefix }: GcsTarget) {
+  constructor(requests: GcsRequests, { bucket, prefix }: GcsTarget, cleanups: Cleanups) {
+    this.#cleanups = cleanups;
     this.#requests = requests;
     this.#keys = new RootedKeys(prefix, MAX_NAME_BYTES);
     this.#bucket = encodeURIComponent(bucket);
@@ -141,7 +144,9 @@ class GcsBackend implements StoreBackend {
       throw failureError("storage/precondition-failed", failure, { found });
     }
     const path = `/upload/storage/v1/b/${this.#bucket}/o`;
-    return infoOf(key, await upload({ requests: this.#requests, path, key, name, source, call }));
+    const requests = this.#requests;
+    const cleanups = this.#cleanups;
+    return infoOf(key, await upload({ requests, path, key, name, source, call, cleanups }));
   }
 
   async *list(
@@ -191,6 +196,7 @@ class GcsBackend implements StoreBackend {
 
   async close(): Promise<void> {
     // Connections belong to the process, which lets idle ones go.
+    await this.#cleanups.settled();
   }
 
   #objectPath(op: string, key: string): string {
