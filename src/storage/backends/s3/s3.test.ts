@@ -4,8 +4,9 @@ import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, it } from "node:test";
 import { inspect } from "node:util";
-import { isMillraceError, toErrorRecord, type ErrorCode } from "../../../errors.ts";
+import { isMillraceError, type ErrorCode } from "../../../errors.ts";
 import { systemClock } from "../../../platform/clock.ts";
+import { assertNoSecret } from "../../../testing/secrets.ts";
 import { pattern, streamOf, cut } from "../../conformance/support.ts";
 import { RequestMeter } from "../../meter.ts";
 import type { ObjectStore } from "../../contract.ts";
@@ -19,6 +20,7 @@ const ACCESS = "AKIAHUNTER1";
 const SECRET = "hunter2/secret";
 const TOKEN = "hunter3-token";
 const SSE_KEY = Buffer.alloc(32, 9).toString("base64");
+const SECRETS = [ACCESS, SECRET, TOKEN, SSE_KEY];
 const ENV = {
   AWS_ACCESS_KEY_ID: ACCESS,
   AWS_SECRET_ACCESS_KEY: SECRET,
@@ -307,7 +309,7 @@ describe("S3 answers", () => {
       assert.match(error.message, /"a" in s3:\/\/bucket\/p at http:\/\/127\.0\.0\.1:\d+: /);
       if (says !== undefined) assert.match(error.message, says);
       if (hint !== undefined) assert.match(error.hint ?? "", hint);
-      assertNoSecret(error);
+      assertNoSecret(error, SECRETS);
       assert.equal(fake.seen.length, 1, "it is asked once");
     });
   }
@@ -336,7 +338,7 @@ describe("S3 answers", () => {
       await using store = await open(fake.endpoint, { sseCustomerKey: SSE_KEY });
       const error = await put(store).catch((thrown: unknown) => thrown);
       assert.ok(isMillraceError(error, "storage/unavailable"), inspect(error));
-      assertNoSecret(error);
+      assertNoSecret(error, SECRETS);
       assert.equal(fake.seen.length, 1);
     }
   });
@@ -352,13 +354,3 @@ describe("S3 answers", () => {
     assert.match(error.message, /"b" in .*1 of 3 objects were not deleted/);
   });
 });
-
-function assertNoSecret(error: Error): void {
-  const everything = [
-    inspect(error, { depth: 20, showHidden: true }),
-    JSON.stringify(toErrorRecord(error)),
-    error.stack,
-  ].join("\n");
-  for (const secret of [ACCESS, SECRET, TOKEN, SSE_KEY])
-    assert.ok(!everything.includes(secret), `${secret} is shown: ${everything}`);
-}
