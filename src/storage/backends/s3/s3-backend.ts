@@ -17,6 +17,7 @@ import {
   type S3Client,
 } from "@aws-sdk/client-s3";
 import type { Clock } from "../../../base/clock.ts";
+import { isMillraceError } from "../../../errors.ts";
 import type {
   BackendBody,
   BackendCall,
@@ -232,7 +233,12 @@ export class S3Backend implements StoreBackend {
     if (single !== undefined && others.length === 0) {
       const request = { op, key: single };
       const command = new DeleteObjectCommand(this.#object(request));
-      await this.#ask(request, signal, () => this.#client.send(command, { abortSignal: signal }));
+      try {
+        await this.#ask(request, signal, () => this.#client.send(command, { abortSignal: signal }));
+      } catch (error) {
+        // Amazon does not mind; Google does.
+        if (!isMillraceError(error, "storage/not-found")) throw error;
+      }
       return;
     }
     const command = new DeleteObjectsCommand({

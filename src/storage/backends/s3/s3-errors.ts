@@ -177,8 +177,8 @@ export class S3Errors {
     if (code.startsWith("SyntaxError") || code === "TypeError")
       return this.malformed(`the answer with status ${status} cannot be understood`, request);
     const said = /^(?:Unknown|UnknownError|Error)$/.test(code) ? undefined : code;
-    const isMissing = status === 404 && !ABSENT.has(said);
-    const kind = KINDS[code] ?? (isMissing ? ELSEWHERE : undefined);
+    const isObject = request.key !== undefined && ABSENT.has(said);
+    const kind = KINDS[code] ?? (status === 404 && !isObject ? ELSEWHERE : undefined);
     const wait = retryAfterMs(headers["retry-after"]);
     return httpError({ ...failure, status, code: said, text, retryAfterMs: wait, kind });
   }

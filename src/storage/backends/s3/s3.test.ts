@@ -7,7 +7,7 @@ import { inspect } from "node:util";
 import { isMillraceError, type ErrorCode } from "../../../errors.ts";
 import { systemClock } from "../../../platform/clock.ts";
 import { assertNoSecret } from "../../../testing/secrets.ts";
-import { pattern, streamOf, cut } from "../../conformance/support.ts";
+import { assertFails, cut, keysOf, pattern, streamOf } from "../../conformance/support.ts";
 import { RequestMeter } from "../../meter.ts";
 import type { ObjectStore } from "../../contract.ts";
 import type { ReplicaSettings } from "../../replica-url/settings.ts";
@@ -341,6 +341,16 @@ describe("S3 answers", () => {
       assertNoSecret(error, SECRETS);
       assert.equal(fake.seen.length, 1);
     }
+  });
+
+  it("of 404 mean an absent object only where one was asked for", async () => {
+    await using fake = await serve(() => ({ status: 404 }));
+    await using store = await open(fake.endpoint);
+    await assertFails("storage/not-found", () => store.get("a"));
+    await assertFails("storage/not-found", () => store.head("a"));
+    await store.delete(["a"]);
+    await assertFails("storage/misconfigured", () => keysOf(store));
+    await assertFails("storage/misconfigured", () => store.delete(["a", "b"]));
   });
 
   it("to many deletions name what was not deleted", async () => {
