@@ -9,6 +9,7 @@
 import { describe, it } from "node:test";
 import { describeConformance } from "../../conformance/report.ts";
 import type { ObjectStore } from "../contract.ts";
+import { MAX_KEY_BYTES } from "../keys.ts";
 import { atomicityTests } from "./atomicity.ts";
 import { capabilityTests } from "./capabilities.ts";
 import { conditionalTests } from "./conditional.ts";
@@ -37,7 +38,7 @@ export function storageConformance(
   options: ConformanceOptions = {},
 ): void {
   const { largeBytes = 9 * 1024 * 1024 + 1, countMany = 1_203, unavailable } = options;
-  const { maxKeyBytes = 1_024 } = options;
+  const { maxKeyBytes = MAX_KEY_BYTES } = options;
   const checkWith =
     (ran: () => void): Check =>
     (title, run, { appliesTo } = {}) => {
