@@ -15,7 +15,7 @@ import { StoreScene, untilScene, whyUnavailable } from "./store-scene.ts";
 const OUTAGE_MS = 1000 * Number(process.env["MILLRACE_OUTAGE_SECONDS"] ?? 20);
 const STORE = process.env["MILLRACE_OUTAGE_STORE"] ?? "s3";
 /** Pauses between attempts double up to five minutes, so the next one may be as far away as the outage was long. */
-const DRAIN_MS = Math.min(2 * OUTAGE_MS, 300_000) + 30_000;
+const DRAIN_MS = Math.min(2 * OUTAGE_MS, 300_000) + 90_000;
 const SETTLE_MS = 5000;
 const SAMPLE_MS = 250;
 /** What the memory of a process may differ by for reasons of its own. */
