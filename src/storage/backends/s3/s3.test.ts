@@ -6,7 +6,7 @@ import { describe, it } from "node:test";
 import { inspect } from "node:util";
 import { isMillraceError, type ErrorCode } from "../../../errors.ts";
 import { systemClock } from "../../../platform/clock.ts";
-import { assertNoSecret } from "../../../testing/secrets.ts";
+import { assertNoSecret } from "../../../testing/thrown.ts";
 import { assertFails, cut, keysOf, pattern, streamOf } from "../../conformance/support.ts";
 import { RequestMeter } from "../../meter.ts";
 import type { ObjectStore } from "../../contract.ts";
