@@ -3,6 +3,7 @@
  * page-checksum table under a read transaction, and those that differ become a level 0 file. The journal mode
  * (DELETE, TRUNCATE, PERSIST) makes no difference, and it is not changed.
  */
+import { UNKNOWN_WAL_RANGE } from "../ltx/header.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { RollbackSession } from "../sqlite/rollback-session.ts";
 import { DatabaseImage } from "./image.ts";
@@ -105,7 +106,7 @@ export class RollbackSource implements Source {
       kernel,
       commit: this.#file.pageCount(kernel.pageSize),
       image: new DatabaseImage({ files, fd: this.#file.fd, kernel }),
-      header: { timestampMs: clock.now(), walOffset: 0, walSize: 0, walSalt1: 0, walSalt2: 0 },
+      header: { timestampMs: clock.now(), ...UNKNOWN_WAL_RANGE },
     };
   }
 

@@ -3,6 +3,7 @@
  * it consists of and where it ends; the read transaction that begins before the lock is released keeps it readable,
  * see `image.ts`. A long WAL is scanned before the lock is taken, so that only its tail is scanned under it.
  */
+import { UNKNOWN_WAL_RANGE } from "../ltx/header.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Pgno } from "../base/ids.ts";
 import { MillraceError } from "../errors.ts";
@@ -64,7 +65,7 @@ function describe(
       commit: file.pageCount(kernel.pageSize),
       image: new DatabaseImage({ files, fd: file.fd, kernel }),
       mark: undefined,
-      header: { timestampMs, walOffset: 0, walSize: 0, walSalt1: 0, walSalt2: 0 },
+      header: { timestampMs, ...UNKNOWN_WAL_RANGE },
     };
   }
   const { frames, commit, mark } = scanned;

@@ -27,8 +27,8 @@ import type { LtxFileSummary, LtxSink } from "./encoder.ts";
 import { ltxMisuse } from "./errors.ts";
 import type { LtxErrorCode, LtxErrorDetails } from "./errors.ts";
 import type { FrameBatch } from "./frame-batch.ts";
-import { isSnapshot, isTracked, lockPgno } from "./header.ts";
-import type { LtxHeader } from "./header.ts";
+import { isSnapshot, isTracked, lockPgno, NO_WAL_RANGE } from "./header.ts";
+import type { LtxHeader, WalRange } from "./header.ts";
 import { MergeInput, MergeQueue } from "./merge-input.ts";
 import { isContiguous } from "./names.ts";
 import { RollingChecksum } from "./rolling-checksum.ts";
@@ -49,6 +49,8 @@ export interface CompactOptions {
    * allowed.
    */
   readonly minTxid?: Txid | undefined;
+  /** The output's. Default: none, which is right for all levels but 0. */
+  readonly walRange?: WalRange | undefined;
   /**
    * Bound for the buffers of all inputs together; each has room for at least one page. 32 MiB by
    * default.
@@ -96,7 +98,7 @@ export class LtxCompactor {
     this.#kernel = options.kernel;
     this.#inputs = openInputs(options);
     checkSequence(this.#inputs);
-    this.#header = outputHeader(this.#inputs, options.minTxid);
+    this.#header = outputHeader(this.#inputs, options);
     this.#lock = lockPgno(this.#header.pageSize);
     const lowestCommit = limitInputs(this.#inputs);
     this.#requiredFrom = isSnapshot(this.#header) ? 1 : lowestCommit + 1;
@@ -222,7 +224,10 @@ function checkSequence(inputs: readonly MergeInput[]): void {
   }
 }
 
-function outputHeader(inputs: readonly MergeInput[], minTxid: Txid | undefined): LtxHeader {
+function outputHeader(
+  inputs: readonly MergeInput[],
+  { minTxid, walRange = NO_WAL_RANGE }: CompactOptions,
+): LtxHeader {
   const first = inputs[0]?.header;
   const last = inputs.at(-1)?.header;
   if (first === undefined || last === undefined) throw ltxMisuse(ACTION, "no inputs");
@@ -237,10 +242,7 @@ function outputHeader(inputs: readonly MergeInput[], minTxid: Txid | undefined):
     maxTxid: last.maxTxid,
     timestampMs: last.timestampMs,
     preApplyChecksum: NO_CHECKSUM,
-    walOffset: 0,
-    walSize: 0,
-    walSalt1: 0,
-    walSalt2: 0,
+    ...walRange,
     nodeId: 0n,
     databaseChecksum: last.databaseChecksum,
   };

@@ -26,6 +26,20 @@ import { UNNAMED, ltxError, ltxMisuse } from "./errors.ts";
 
 export { isPageSize } from "../kernel/abi.ts";
 
+/** Where in a write-ahead log the content of a level 0 file comes from. */
+export type WalRange = Pick<LtxHeader, "walOffset" | "walSize" | "walSalt1" | "walSalt2">;
+
+/** For merged files of higher levels and snapshots. */
+export const NO_WAL_RANGE: WalRange = { walOffset: 0, walSize: 0, walSalt1: 0, walSalt2: 0 };
+
+/**
+ * For level 0 files that come from no log or from several: an empty range at a log's beginning, with salts that no log has.
+ * Litestream goes on after such a file with a full copy; after one without a range it refuses to go on at all.
+ *
+ * Source: benbjohnson/litestream@63225f1 `DB.verify`.
+ */
+export const UNKNOWN_WAL_RANGE: WalRange = { walOffset: 32, walSize: 0, walSalt1: 0, walSalt2: 0 };
+
 export interface LtxHeader {
   /** 0 or FLAG_NO_CHECKSUM. */
   readonly flags: number;

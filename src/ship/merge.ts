@@ -6,6 +6,7 @@
 import type { Clock } from "../base/clock.ts";
 import { openKernel } from "../kernel/kernel.ts";
 import { LtxCompactor } from "../ltx/compactor.ts";
+import { UNKNOWN_WAL_RANGE } from "../ltx/header.ts";
 import type { LtxSource } from "../ltx/decoder.ts";
 import type { LtxSink } from "../ltx/encoder.ts";
 import type { Files } from "../platform/files.ts";
@@ -44,7 +45,12 @@ export async function mergeFiles(
   const fd = files.open(OP, job.output, "w", 0o600);
   opened.defer(() => files.close(OP, fd));
   const sink = new MergeSink(files, fd);
-  const compactor = new LtxCompactor({ kernel: openKernel(job), inputs, sink });
+  const compactor = new LtxCompactor({
+    kernel: openKernel(job),
+    inputs,
+    sink,
+    walRange: UNKNOWN_WAL_RANGE,
+  });
   let sliceMs = clock.monotonic();
   while (compactor.step()) {
     if (clock.monotonic() - sliceMs < SLICE_MS) continue;

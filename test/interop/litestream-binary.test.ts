@@ -168,3 +168,24 @@ for (const [name, turns] of TURNS) {
     }
   });
 }
+
+test(
+  "Litestream goes on with our replica after a file that comes from no log",
+  { skip },
+  async () => {
+    using place = new Place();
+    const path = place.database();
+    for (let round = 0; round < 3; round += 1) {
+      // The last connection takes the log with it.
+      const app = new DatabaseSync(path);
+      app.exec(`INSERT INTO t VALUES (${round}, randomblob(20000)); PRAGMA journal_mode = DELETE`);
+      app.close();
+      await PASSES.millrace(place, path);
+      await assertBothRestore(place, place.path("replica"), path);
+    }
+    using app = new DatabaseSync(path);
+    app.exec("PRAGMA journal_mode = WAL; INSERT INTO t VALUES (10, randomblob(9000))");
+    await PASSES.litestream(place, path);
+    await assertBothRestore(place, place.path("replica"), path);
+  },
+);
