@@ -130,7 +130,7 @@ describe("Shipper failures", () => {
     ship.run();
     ship.commit();
     const delays: (number | undefined)[] = [];
-    for (let count = 1; count <= 12; count += 1) {
+    for (let count = 1; count <= 9; count += 1) {
       await until(() => ship.told("failing").length === count, `failure ${count}`);
       await until(() => ship.clock.countTimers === 1, "the backoff began");
       delays.push(ship.clock.nextMs);
@@ -141,7 +141,7 @@ describe("Shipper failures", () => {
       ship.clock.advance(1);
     }
     // Half of each delay is random, and the random number is always 0.5.
-    const full = [500, 1000, 2000, 4000, 8000, 16_000, 32_000, 64_000, 128_000, 256_000, 3e5, 3e5];
+    const full = [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000];
     assert.deepEqual(
       delays,
       full.map((ms) => ms * 0.75),

@@ -39,7 +39,7 @@ import { upload, type Fence } from "./upload.ts";
 import { TxidWaiters } from "./waiters.ts";
 
 export const DEFAULT_RETRY_INITIAL_MS = 500;
-export const DEFAULT_RETRY_MAX_MS: number = 5 * 60_000;
+export const DEFAULT_RETRY_MAX_MS = 30_000; // A destination that is back is noticed so soon.
 /** Uninterrupted work after which other tasks of the process get a turn. */
 const TURN_MS = 10;
 
