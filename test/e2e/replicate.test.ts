@@ -249,7 +249,7 @@ describe("millrace replicate", { concurrency: 2 }, () => {
     const daemon = new Running(["replicate", "-config", config, "-log-level", "warn"]);
     let log = "";
     daemon.child.stdout?.on("data", (chunk: Buffer) => (log += chunk.toString()));
-    await until("a first failure", () => log.includes("shipping failed"));
+    await until("a first failure", () => log.includes("lease cannot be read"));
     daemon.kill("SIGTERM");
     daemon.kill("SIGINT");
     const { status } = await daemon.outcome;
@@ -297,7 +297,7 @@ describe("millrace replicate", { concurrency: 2 }, () => {
       ],
     );
     const raw = await millrace(["databases", "-no-expand-env"], { env });
-    assertFailure(raw, 2, "url/invalid", /\$BASE/);
+    assertFailure(raw, 2, "config/invalid", /\$BASE/);
   });
 
   it("shows in its status what is durable, and that it died when it was killed", async () => {

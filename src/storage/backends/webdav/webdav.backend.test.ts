@@ -132,7 +132,7 @@ async function withServer(
     const address = server.address();
     assert.ok(typeof address === "object" && address !== null);
     const url = `http://127.0.0.1:${address.port}/`;
-    const target = targetFor({ url, user: "user", password: SECRET }, "/root");
+    const target = targetFor({ url, user: "user", password: SECRET }, "/base");
     await using store = await openWebdavStore(target, CONTEXT);
     await run(store);
   } finally {
