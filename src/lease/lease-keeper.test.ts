@@ -160,6 +160,25 @@ describe("LeaseKeeper", () => {
     await bench.keeper[Symbol.asyncDispose]();
   });
 
+  it("does not take a reading for the end of trouble with writing", async () => {
+    const inner = openStaticCell("held");
+    const readOnly: LeaseCell = {
+      type: "read-only",
+      read: (call) => inner.read(call),
+      write: () => Promise.reject(new MillraceError("storage/permission", "write lease: denied")),
+      [Symbol.asyncDispose]: async () => {},
+    };
+    const bench = start(readOnly);
+    let countTurns = 0;
+    await until(bench, () => (countTurns += 1) > 50);
+    assert.deepEqual(
+      bench.events.map(({ type }) => type),
+      ["failing"],
+    );
+    assert.equal(bench.keeper.problem?.code, "storage/permission");
+    await bench.keeper[Symbol.asyncDispose]();
+  });
+
   it("refuses times that make no sense", () => {
     const cell = openStaticCell("held");
     const base = { cell, name: "x", owner: "us", clock: new ManualClock(), random: () => 0 };

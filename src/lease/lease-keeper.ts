@@ -68,6 +68,8 @@ export class LeaseKeeper implements AsyncDisposable {
   #wakeUp: (() => void) | undefined;
   #error: MillraceError | undefined;
   #backoffMs: number | undefined;
+  /** What the last failure was about. */
+  #failing: Request["type"] | undefined;
   #waitingFor: Extract<LeaseKeeperEvent, { type: "waiting" }> | undefined;
   #uses = 0;
   #usedAtMs: number;
@@ -273,14 +275,14 @@ export class LeaseKeeper implements AsyncDisposable {
     try {
       // A cell that does not heed its signal is left behind; its answer is no longer of interest.
       const answer = await Promise.race([send(cell, request, controller.signal), given.promise]);
-      this.#recovered();
+      this.#recovered(request);
       return answer;
     } catch (error) {
       if (isMillraceError(error, "lease/conflict")) {
-        this.#recovered();
+        this.#recovered(request);
         return { type: "conflict" };
       }
-      if (!outer.aborted) this.#failed(toMillraceError(error));
+      if (!outer.aborted) this.#failed(toMillraceError(error), request);
       return { type: "failed" };
     } finally {
       outer.removeEventListener("abort", onAbort);
@@ -312,17 +314,21 @@ export class LeaseKeeper implements AsyncDisposable {
     });
   }
 
-  #failed(error: MillraceError): void {
+  #failed(error: MillraceError, { type }: Request): void {
     this.#backoffMs = this.#backoff.next();
     const isNew = this.#error?.code !== error.code;
     this.#error = error;
+    this.#failing = type;
     if (!isNew) return;
     const { message, code, hint } = error;
     this.#logger.log("warn", "lease cannot be read or written", { error: message, code, hint });
     this.#options.onEvent?.({ type: "failing", error });
   }
 
-  #recovered(): void {
+  /** Who may read may not be allowed to write: that a reading succeeds says nothing of it. */
+  #recovered({ type }: Request): void {
+    if (this.#failing === "write" && type === "read") return;
+    this.#failing = undefined;
     this.#backoff.reset();
     this.#backoffMs = undefined;
     if (this.#error === undefined) return;
