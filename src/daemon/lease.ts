@@ -36,9 +36,6 @@ export function leaseOptions({ lease = "auto", leaseTtlMs }: DestinationLocation
   return { choice: parseLease(lease), ttlMs: leaseTtlMs };
 }
 
-/** An idle holder renews no more after this part of the TTL. */
-const PARK_PART = 3;
-
 export class DestinationLease implements AsyncDisposable {
   readonly permit: WritePermit;
   readonly #keeper: LeaseKeeper | undefined;
@@ -65,7 +62,8 @@ export class DestinationLease implements AsyncDisposable {
       name,
       owner,
       ttlMs,
-      parkAfterMs: mayPark ? ttlMs / PARK_PART : undefined,
+      // Renewed by the next write, not by a timer.
+      parkAfterMs: mayPark ? 0 : undefined,
       clock,
       random,
       logger,

@@ -25,6 +25,7 @@ import { restore } from "../../src/daemon/restore-from.ts";
 import { isMillraceError } from "../../src/errors.ts";
 import { checkpointedCopy } from "../../src/testing/database-copy.ts";
 import { SqlProcess } from "../../src/testing/sql-process.ts";
+import { until } from "../e2e/harness.ts";
 
 const CREATE = "CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, v)";
 const INSERT = "INSERT INTO t (v) VALUES (randomblob(3000))";
@@ -41,6 +42,9 @@ class Site implements AsyncDisposable {
   #replicator: Replicator | undefined;
   #restores = 0;
 
+  /** Of its destination. */
+  lease = "auto";
+
   constructor(replica?: string) {
     this.dir = mkdtempSync(join(tmpdir(), "millrace-black-box-"));
     this.path = join(this.dir, "app.db");
@@ -49,8 +53,9 @@ class Site implements AsyncDisposable {
   }
 
   /** A replicated database with a few durable transactions. */
-  static async running(): Promise<Site> {
+  static async running(lease = "auto"): Promise<Site> {
     const site = new Site();
+    site.lease = lease;
     await site.exec(CREATE);
     for (let row = 0; row < 10; row++) await site.exec(INSERT);
     await site.start();
@@ -79,14 +84,19 @@ class Site implements AsyncDisposable {
   }
 
   async start(): Promise<void> {
+    await this.open();
+    await this.settle();
+  }
+
+  async open(): Promise<void> {
+    const to = [{ url: this.url, lease: this.lease }];
     this.#replicator = await openReplicator({
-      databases: [{ path: this.path, to: [{ url: this.url }] }],
+      databases: [{ path: this.path, to }],
       logger: SILENT,
       version: "test",
       pid: process.pid,
       onEvent: (event) => this.events.push(event),
     });
-    await this.settle();
   }
 
   async stop(): Promise<void> {
@@ -313,9 +323,29 @@ describe("a destination", { concurrency: 2 }, () => {
     await site.restored({ txid: 2n });
   });
 
-  it("of two replicators belongs to one, and the other is told [hazard 90]", async () => {
+  it("of two replicators belongs to one, and the other waits [hazard 90]", async () => {
     await using first = await Site.running();
     await using second = new Site(first.replica);
+    await second.exec(CREATE);
+    await second.exec("INSERT INTO t (v) VALUES ('second')");
+    await second.open();
+    await until("the second to wait", () =>
+      second.events.some((event) => event.type === "lease" && event.state === "waiting"),
+    );
+    const [database] = second.replicator.status().databases;
+    assert.equal(database?.destinations[0]?.state, "standby");
+    await first.work();
+    await first.assertRestorable();
+    await first.stop();
+    await second.settle();
+    await second.work();
+    await second.assertRestorable();
+  });
+
+  it("without a lease belongs to one, and the other is told [hazard 90]", async () => {
+    await using first = await Site.running("none");
+    await using second = new Site(first.replica);
+    second.lease = "none";
     await second.exec(CREATE);
     await second.exec("INSERT INTO t (v) VALUES ('second')");
     await second.start();
