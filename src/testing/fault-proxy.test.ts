@@ -183,6 +183,14 @@ describe("FaultProxy at the request level", () => {
     assert.equal(scene.proxy.log.requests[0]?.serverStatus, undefined);
   });
 
+  it("keeps the bodies that it is asked to keep", async () => {
+    await using scene = await Scene.open({ keepsBody: (path) => path === "/a" });
+    await scene.ask("PUT", "/a", BIG);
+    await scene.ask("PUT", "/b", BIG);
+    const bodies = scene.proxy.log.requests.map(({ requestBody }) => requestBody);
+    assert.deepEqual(bodies, [Buffer.from(BIG), undefined]);
+  });
+
   it("logs what was asked, what was told and what really happened", async () => {
     await using scene = await Scene.open({ name: "first" });
     scene.breakNext(undefined, { kind: "lost-answer" });
@@ -202,7 +210,8 @@ describe("FaultProxy at the request level", () => {
       [BIG.length, 0],
       [0, "/a?token=secret /b".length],
     ]);
-    for (const { startMs, endMs = 0 } of requests) assert.ok(endMs >= startMs);
+    for (const { startMs, answeredMs = 0, endMs = 0 } of requests)
+      assert.ok(answeredMs >= startMs && endMs >= answeredMs);
     assert.deepEqual(scene.proxy.log.countByType(), { PUT: 2, LIST: 1 });
     assert.deepEqual(scene.proxy.log.countByType(2), { LIST: 1 });
     const lines = requests.map(describeRequest).join("\n");

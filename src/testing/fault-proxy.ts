@@ -24,6 +24,8 @@ export interface FaultProxyOptions {
   readonly name?: string | undefined;
   /** One that several proxies write into; default one of its own. */
   readonly log?: RequestLog | undefined;
+  /** Paths whose request bodies the log keeps, which are small; default none. */
+  readonly keepsBody?: ((path: string) => boolean) | undefined;
   /** Default: the system's. */
   readonly clock?: Clock | undefined;
 }
@@ -41,7 +43,7 @@ export class FaultProxy implements AsyncDisposable {
 
   static async open(options: FaultProxyOptions): Promise<FaultProxy> {
     const { level, target, name = "proxy", clock = systemClock } = options;
-    const { hostHeader = "unchanged" } = options;
+    const { hostHeader = "unchanged", keepsBody = () => false } = options;
     const proxy = new FaultProxy(options.log ?? new RequestLog());
     const onFault = ({ kind }: { readonly kind: FaultKind }): void => {
       proxy.#counts.set(kind, (proxy.#counts.get(kind) ?? 0) + 1);
@@ -52,6 +54,7 @@ export class FaultProxy implements AsyncDisposable {
         hostHeader,
         name,
         log: proxy.log,
+        keepsBody,
         clock,
         onFault,
       });

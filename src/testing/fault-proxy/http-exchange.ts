@@ -130,6 +130,7 @@ export class HttpExchange {
       await Promise.race([sent, answered]);
       const [answer] = await answered;
       this.#entry.serverStatus = answer.statusCode;
+      this.#entry.answeredMs = this.#options.clock.monotonic();
       await this.#passAnswer(answer, fault);
     } finally {
       decided.abort();
@@ -161,6 +162,8 @@ export class HttpExchange {
       const piece = chunk.subarray(0, left);
       left -= piece.length;
       this.#entry.requestBytes += piece.length;
+      const { requestBody } = this.#entry;
+      if (requestBody !== undefined) this.#entry.requestBody = Buffer.concat([requestBody, piece]);
       if (decided.aborted) continue;
       if (piece.length > 0 && !server.write(piece)) await drained(server, decided);
       if (cut !== undefined && left === 0) {

@@ -15,6 +15,8 @@ export interface HttpProxyOptions {
   /** Name in the log. */
   readonly name: string;
   readonly log: RequestLog;
+  /** Of which requests the log has the body. */
+  readonly keepsBody: (path: string) => boolean;
   readonly clock: Clock;
   readonly onFault: (fault: HttpFault) => void;
 }
@@ -90,7 +92,9 @@ export class HttpProxy implements AsyncDisposable {
       serverStatus: undefined,
       requestBytes: 0,
       answerBytes: 0,
+      requestBody: this.#options.keepsBody(path) ? Buffer.alloc(0) : undefined,
       startMs: this.#options.clock.monotonic(),
+      answeredMs: undefined,
       endMs: undefined,
       fault: undefined,
     };

@@ -27,8 +27,12 @@ export interface LoggedRequest {
   /** Bytes of the bodies that passed the proxy. */
   readonly requestBytes: number;
   readonly answerBytes: number;
+  /** The body as it came, of requests that the proxy was asked to keep it of. */
+  readonly requestBody: Buffer | undefined;
   /** Monotonic; the end is when the last byte was passed on, or the connection broke. */
   readonly startMs: number;
+  /** When the server's answer began to come, before anything of it was passed on. */
+  readonly answeredMs: number | undefined;
   readonly endMs: number | undefined;
   readonly fault: HttpFaultKind | undefined;
 }
