@@ -9,18 +9,16 @@
  * MILLRACE_CRASH_KILLS kills, default 40; MILLRACE_CRASH_SEED repeats a run's choices.
  */
 import assert from "node:assert/strict";
-import { spawn, type ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
-import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { pathToFileURL } from "node:url";
 import { restoreDatabase } from "../../src/restore/restore.ts";
 import { openReplica } from "../../src/storage/registry.ts";
+import { Script } from "./script.ts";
 
 const KILLS = Number(process.env["MILLRACE_CRASH_KILLS"] ?? 40);
 const SEED = Number(process.env["MILLRACE_CRASH_SEED"] ?? Date.now() % 1_000_000);
@@ -33,47 +31,6 @@ let state = SEED >>> 0;
 function random(limit: number): number {
   state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
   return (state >>> 8) % limit;
-}
-
-/** A child whose lines are looked at. */
-class Script {
-  readonly child: ChildProcess;
-  readonly lines: string[] = [];
-  readonly #exited: Promise<unknown>;
-  #wake: () => void = () => {};
-
-  constructor(script: URL, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    this.child = spawn(process.execPath, [fileURLToPath(script), ...args], {
-      stdio: ["pipe", "pipe", "inherit"],
-      env: { ...process.env, ...env },
-    });
-    this.#exited = once(this.child, "exit").finally(() => this.#wake());
-    const { stdout, stdin } = this.child;
-    assert.ok(stdout !== null && stdin !== null);
-    stdin.on("error", () => {}); // The child was killed while it was asked something.
-    createInterface({ input: stdout }).on("line", (line) => {
-      this.lines.push(line);
-      this.#wake();
-    });
-  }
-
-  get running(): boolean {
-    return this.child.exitCode === null && this.child.signalCode === null;
-  }
-
-  /** Waits for a line with this beginning after the first `from`; `undefined` when the child ends before. */
-  async line(beginning: string, from = 0): Promise<string | undefined> {
-    for (;;) {
-      const found = this.lines.slice(from).find((line) => line.startsWith(beginning));
-      if (found !== undefined || !this.running) return found;
-      await new Promise<void>((resolve) => (this.#wake = resolve));
-    }
-  }
-
-  async kill(): Promise<void> {
-    if (this.running) this.child.kill("SIGKILL");
-    await this.#exited;
-  }
 }
 
 class Line {
@@ -111,7 +68,9 @@ class Line {
             MILLRACE_CRASH_AT: String(kill.atOperation),
             MILLRACE_CRASH_MOMENT: kill.moment ?? "before",
           };
-    const daemon = new Script(DAEMON, [this.path, pathToFileURL(this.replica).href], crash);
+    const daemon = new Script(DAEMON, [this.path, pathToFileURL(this.replica).href], {
+      env: crash,
+    });
     await daemon.line("ready");
     const timer = setTimeout(() => void daemon.kill(), kill.afterMs ?? 1500);
     while (daemon.running) {

@@ -1,12 +1,12 @@
 /**
- * The application that writes while the daemon is killed: `node ledger.ts DATABASE SEED`. Every transaction appends rows
+ * The application that writes while the daemon is killed: `node ledger.ts DATABASE SEED [PAUSE_MS]`. Every transaction appends rows
  * with consecutive numbers and moves money between accounts, so that any lost, doubled or half transaction shows. Prints
  * the last number after each commit.
  */
 import { DatabaseSync } from "node:sqlite";
 
-const [path, seedText] = process.argv.slice(2);
-if (path === undefined) throw new Error("usage: ledger.ts DATABASE SEED");
+const [path, seedText, pauseText = "6"] = process.argv.slice(2);
+if (path === undefined) throw new Error("usage: ledger.ts DATABASE SEED [PAUSE_MS]");
 
 let seed = Number(seedText) >>> 0;
 function random(limit: number): number {
@@ -40,6 +40,6 @@ for (;;) {
   db.exec("COMMIT");
   console.log(number);
   if (random(200) === 0) db.exec("VACUUM");
-  // A few hundred transactions a second are plenty, and leave the daemon a processor.
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, random(6));
+  // Pauses below PAUSE_MS: a few hundred transactions a second are plenty, and leave the daemon a processor.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, random(Number(pauseText)));
 }
