@@ -36,6 +36,7 @@ export const status: Command = {
       "wal size",
       "daemon",
       "replica",
+      "state",
       "durable txid",
       "behind",
     ];
@@ -64,13 +65,15 @@ async function chosen(args: Arguments, terminal: Terminal): Promise<readonly Cho
 
 interface Place {
   readonly name: string;
+  readonly state: string;
   readonly durableTxid: string;
   readonly behindMs: number | undefined;
 }
 
 function places({ record }: Inspection, nowMs: number): Place[] {
-  return (record?.destinations ?? []).map(({ name, durableTxid, behindSince }) => ({
+  return (record?.destinations ?? []).map(({ name, state, durableTxid, behindSince }) => ({
     name,
+    state,
     durableTxid,
     behindMs: behindSince === undefined ? undefined : Math.max(0, nowMs - Date.parse(behindSince)),
   }));
@@ -80,12 +83,13 @@ function toRows(inspection: Inspection, nowMs: number): string[][] {
   const { path, status, localTxid, walSizeBytes, daemon } = inspection;
   const known = localTxid > 0n ? formatTxid(localTxid) : "-";
   const wal = walSizeBytes === undefined ? "-" : formatBytes(walSizeBytes);
-  const found = places(inspection, nowMs).map(({ name, durableTxid, behindMs }) => [
+  const found = places(inspection, nowMs).map(({ name, state, durableTxid, behindMs }) => [
     name,
+    state,
     durableTxid,
     behindMs === undefined ? "-" : formatDuration(behindMs),
   ]);
-  const replicas = found.length === 0 ? [["-", "-", "-"]] : found;
+  const replicas = found.length === 0 ? [["-", "-", "-", "-"]] : found;
   return replicas.map((cells) => [path, status, known, wal, daemon, ...cells]);
 }
 

@@ -64,6 +64,7 @@ export interface CloseOptions {
 const STATUS_EVENTS: ReadonlySet<ReplicationEvent["type"]> = new Set([
   "captured",
   "durable",
+  "lease",
   "phase",
   "failing",
   "recovered",

@@ -119,10 +119,10 @@ export function numbers(count: number): number[] {
 
 export async function until(
   what: string,
-  condition: () => boolean,
+  condition: () => boolean | Promise<boolean>,
   deadlineMs: number = DEADLINE_MS,
 ): Promise<void> {
-  for (const end = Date.now() + deadlineMs; !condition();) {
+  for (const end = Date.now() + deadlineMs; !(await condition());) {
     if (Date.now() > end) assert.fail(`waited ${deadlineMs} ms for: ${what}`);
     await pause(10);
   }

@@ -9,6 +9,7 @@ import {
   assertFailure,
   assertStatus,
   millrace,
+  numbers,
   Place,
   rows,
   Running,
@@ -254,6 +255,40 @@ describe("millrace replicate", { concurrency: 2 }, () => {
     daemon.kill("SIGINT");
     const { status } = await daemon.outcome;
     assert.ok(status === 130 || status === 143 || status === 1, `status ${status}`);
+  });
+
+  it("waits while another daemon has the destination, says who, and goes on after it", async () => {
+    using place = new Place();
+    const path = place.database("app.db", 3);
+    const configs = ["a", "b"].map((name) =>
+      place.write(
+        `${name}.yml`,
+        `dbs: [{path: ${path}, meta-path: ${place.path(name)}, replica: {path: ${place.path("replica")}}}]`,
+      ),
+    );
+    const state = async (config = ""): Promise<string | undefined> => {
+      const { stdout } = await millrace(["status", "-config", config]);
+      return /\b(shipping|standby)\b/.exec(stdout)?.[1];
+    };
+    const [first, second] = configs.map((config) => new Running(["replicate", "-config", config]));
+    assert.ok(first !== undefined && second !== undefined);
+    await until("one ships and one waits", async () => {
+      const states = new Set([await state(configs[0]), await state(configs[1])]);
+      return states.has("shipping") && states.has("standby");
+    });
+    const isFirst = (await state(configs[0])) === "shipping";
+    const [holder, waiter] = isFirst ? [first, second] : [second, first];
+    const status = await millrace(["status", "-config", configs[isFirst ? 1 : 0] ?? ""]);
+    assert.match(status.stdout, /take lease of "file:.*" holds it \(lease\/held\)/);
+    holder.kill("SIGTERM");
+    assert.equal((await holder.outcome).status, 0);
+    await until("the other one ships", async () => {
+      const now = await state(configs[isFirst ? 1 : 0]);
+      return now === "shipping";
+    });
+    waiter.kill("SIGTERM");
+    assert.equal((await waiter.outcome).status, 0);
+    assert.deepEqual(await restored(place, place.url("replica")), numbers(3));
   });
 
   it("replicates every database of a configuration, with variables expanded", async () => {
