@@ -15,7 +15,6 @@ import type { RestoreProof } from "./open-output.ts";
 import { planBackup, type LegacyBackup } from "./backup.ts";
 import { DecodePool, DEFAULT_PARALLELISM, MAX_PARALLELISM } from "./decode-pool.ts";
 import { requireIntegrity, type IntegrityCheck } from "./integrity.ts";
-import { fillFromLegacy } from "./legacy/fill.ts";
 import type { LEGACY_FORMAT } from "./legacy/names.ts";
 import type { LegacyPlan } from "./legacy/plan.ts";
 import { Output } from "./output.ts";
@@ -229,6 +228,8 @@ async function fillFromBackup(
       },
     );
   }
+  // Nobody else loads what few need.
+  const { fillFromLegacy } = await import("./legacy/fill.ts");
   const filled = await fillFromLegacy({
     ...place,
     plan,
