@@ -65,6 +65,8 @@ function concurrencyTests(check: Check): void {
       }
       writer.isRunning = false;
     })();
+    // When a reading fails, the test ends and the store with it: the reading's error is the one to tell.
+    writing.catch(() => {});
     let countReads = 0;
     while (writer.isRunning) {
       const found = await readWhileReplaced(other);

@@ -43,6 +43,8 @@ import { MAX_PARTS, MAX_PART_BYTES, type S3Plan } from "./s3-plan.ts";
 /** Amazon's largest object. */
 const MAX_OBJECT_BYTES = 5 * 1024 ** 4;
 const TIMESTAMP = "litestream-timestamp";
+/** VersityGW lists the file of an unfinished put for a moment, as `.<name>.sgwtmp.<number>`. */
+const SERVERS_OWN = /(?:^|\/)\.[^/]+\.sgwtmp\.\d+$/;
 
 export interface S3Parts {
   readonly plan: S3Plan;
@@ -219,7 +221,7 @@ export class S3Backend implements StoreBackend {
       );
       for (const { Key = "", Size, ETag, LastModified } of page.Contents ?? []) {
         const key = keys.key(Key);
-        if (key === undefined) continue;
+        if (key === undefined || SERVERS_OWN.test(key)) continue;
         const createdAtMs = LastModified?.getTime() ?? 0;
         yield { key, sizeBytes: Size ?? 0, createdAtMs, etag: ETag };
       }
