@@ -1,9 +1,8 @@
 /**
  * The table of error codes: what each means, whether trying again can help, and the exit status of a command that ends
  * with it. docs/errors.md is rendered from here. A code never changes its meaning.
- *
- * tidy-allow file-size: one table, in one place
  */
+import type { ErrorCode } from "./error-codes.ts";
 
 /** What a caller may do about an error: nothing, the same again later, or the same after local state was reset. */
 export type Retry = "never" | "backoff" | "after-reset";
@@ -15,69 +14,6 @@ export interface ErrorKind {
   /** Meaning and usual cause, rendered into docs/errors.md. */
   readonly meaning: string;
 }
-
-export type ErrorCode =
-  | "internal/bug"
-  | "usage/invalid"
-  | "config/invalid"
-  | "url/invalid"
-  | "runtime/unsupported"
-  | "ltx/truncated"
-  | "ltx/invalid"
-  | "ltx/checksum-mismatch"
-  | "ltx/unsupported"
-  | "ltx/missing-page"
-  | "ltx/misuse"
-  | "wal/invalid"
-  | "wal/damaged"
-  | "lz4/damaged"
-  | "lz4/unsupported"
-  | "sqlite/not-a-database"
-  | "sqlite/busy"
-  | "sqlite/cannot-open"
-  | "sqlite/failed"
-  | "sqlite/vulnerable"
-  | "capture/page-damage"
-  | "capture/state-invalid"
-  | "capture/busy"
-  | "fs/not-found"
-  | "fs/permission"
-  | "fs/disk-full"
-  | "fs/failed"
-  | "storage/not-found"
-  | "storage/exists"
-  | "storage/precondition-failed"
-  | "storage/unsupported"
-  | "storage/invalid-key"
-  | "storage/permission"
-  | "storage/unavailable"
-  | "storage/throttled"
-  | "storage/no-bucket"
-  | "storage/misconfigured"
-  | "storage/truncated"
-  | "storage/corrupt"
-  | "storage/closed"
-  | "storage/misuse"
-  | "storage/source-mismatch"
-  | "ship/conflict"
-  | "ship/local-missing"
-  | "lease/held"
-  | "lease/lost"
-  | "lease/conflict"
-  | "lease/unavailable"
-  | "lease/unsupported"
-  | "lease/invalid"
-  | "restore/no-backup"
-  | "restore/not-available"
-  | "restore/gap"
-  | "restore/unproven"
-  | "restore/integrity"
-  | "restore/output-exists"
-  | "restore/unsupported"
-  | "daemon/closed"
-  | "daemon/child-exited"
-  | "daemon/exec-failed"
-  | "daemon/not-durable";
 
 /** The code table. `exit`: 1 failure, 2 wrong usage or config, 3 not found, 4 corrupt or unproven, 5 refused to overwrite. */
 export const ERROR_KINDS: Readonly<Record<ErrorCode, ErrorKind>> = {

@@ -5,10 +5,12 @@
  * Foreign errors are translated once, at the adapter that met them, and kept as `cause`.
  * Messages follow one grammar: action, quoted object, colon, what was found; what to do is the `hint`.
  */
-import { ERROR_KINDS, type ErrorCode, type Retry } from "./error-kinds.ts";
+import type { ErrorCode } from "./error-codes.ts";
+import { ERROR_KINDS, type Retry } from "./error-kinds.ts";
 
 export { ERROR_KINDS } from "./error-kinds.ts";
-export type { ErrorCode, Retry } from "./error-kinds.ts";
+export type { ErrorCode } from "./error-codes.ts";
+export type { Retry } from "./error-kinds.ts";
 
 export interface ErrorOptions {
   /** The operation that was attempted, e.g. `restore plan`. */

@@ -58,3 +58,11 @@ export function aborted(signal: AbortSignal): Promise<void> {
     signal.addEventListener("abort", () => resolve(), { once: true });
   });
 }
+
+/**
+ * For a promise whose failure is told by another way: it is awaited later, or another failure stands for it. Without this
+ * Node would take it for an unhandled one and end the process.
+ */
+export function handledElsewhere(promise: Promise<unknown>): void {
+  promise.catch(() => {});
+}

@@ -75,15 +75,13 @@ export async function runUntilEnd(run: Run, exec: string | undefined): Promise<n
   let status = 0;
   let failure: MillraceError | undefined;
   try {
-    const first = startup(replicator, run.isStrict);
+    // Under a command a database that cannot be read is logged and waited for: the command runs.
+    const first = startup(replicator, run.isStrict && exec === undefined);
     if (exec === undefined) {
       await Promise.race([life.ended, dead.promise, first.then(() => life.ended)]);
     } else {
       const command = await SupervisedCommand.start(exec);
       life.supervise(command);
-      // A database that cannot be read does not keep the command from running. Its failure is logged as an event of the
-      // replicator, which goes on trying: nothing is lost here.
-      first.catch(() => {});
       ({ status } = await command.exited);
       logger.log("info", "command ended", { status });
     }

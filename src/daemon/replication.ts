@@ -4,6 +4,7 @@
  * The database is never opened here, in the application's own process: POSIX locks belong to a process, and closing any
  * descriptor of a file drops all of the process's locks on it [decision 4].
  */
+import { handledElsewhere } from "../base/async.ts";
 import { fork, type ChildProcess } from "node:child_process";
 import { resolve } from "node:path";
 import { defined } from "../base/assert.ts";
@@ -165,8 +166,8 @@ export class Replication implements AsyncDisposable {
     const reason = this.#signal?.reason as Error;
     for (const { reject } of this.#pending.values()) reject(reason);
     this.#pending.clear();
-    // Nobody waits here. The promise is kept: whoever calls `close` or disposes sees the same failure.
-    this.close().catch(() => {});
+    // The promise is kept: whoever calls `close` or disposes sees its failure.
+    handledElsewhere(this.close());
   }
 
   #call<Name extends ChildCallName>(

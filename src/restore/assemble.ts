@@ -10,6 +10,7 @@
  * Memory: the page set (32 MB for 2^28 pages; larger databases are done in spans), the files opened ahead, what is
  * remembered of kept pages, and the pieces in flight. None grows with the database.
  */
+import { handledElsewhere } from "../base/async.ts";
 import { defined } from "../base/assert.ts";
 import type { Clock, Random } from "../base/clock.ts";
 import { NO_CHECKSUM, toChecksum, type Checksum, type Pgno } from "../base/ids.ts";
@@ -230,9 +231,8 @@ class Assembly {
         const costBytes = Math.min(info.sizeBytes, WHOLE_FILE_BYTES) + OPEN_FILE_BYTES;
         if (opening.length > 0 && aheadBytes + costBytes > AHEAD_BYTES) break;
         const file = openPlanFile(this.#reader, info);
-        // A failure is thrown where the file's turn comes, below. A file whose turn never comes is not needed: Node must not
-        // take its failure for an unhandled one.
-        file.catch(() => {});
+        // A failure is thrown where the file's turn comes, below; a file whose turn never comes is not needed.
+        handledElsewhere(file);
         opening.push({ file, costBytes });
         aheadBytes += costBytes;
       }

@@ -52,6 +52,7 @@ export class LocalFile implements Disposable {
       this.read(path, offset, target);
       return target;
     } catch {
+      // The store is asked instead; what is wrong shows there.
       return undefined;
     } finally {
       this[Symbol.dispose]();

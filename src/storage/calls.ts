@@ -171,10 +171,11 @@ export class TrackedIterator<T> implements AsyncIterator<T, undefined>, Resource
     await this.#stop();
   }
 
-  /** Closes the source, then releases. What the source says to being closed is of no use to anybody. */
+  /** Closes the source, then releases. */
   #stop(): Promise<void> {
     this.#ended ??= (async () => {
       this.#link.release();
+      // The iteration is over, and its end or its failure is told: what closing it says changes neither.
       await this.#inner?.return?.().catch(() => {});
       await this.#options.release?.().catch(() => {});
     })();

@@ -4,7 +4,7 @@
  * A stream that breaks is taken up again where it broke, and only if the object is still the same. A run of failures
  * without a byte in between ends it; every byte starts the count anew, as an object is finite.
  */
-import { sleep } from "../../base/async.ts";
+import { handledElsewhere, sleep } from "../../base/async.ts";
 import { Backoff } from "../../base/backoff.ts";
 import { MillraceError } from "../../errors.ts";
 import type { ObjectBody, ObjectStore } from "../../storage/contract.ts";
@@ -108,8 +108,8 @@ export async function* streamSegments(
         const upcoming = segments[next];
         if (upcoming === undefined || upcoming.sizeBytes > AHEAD_OBJECT_BYTES) continue;
         const fetched = Array.fromAsync(streamObject(upcoming, { ...options, signal }));
-        // Whoever wants it hears of a failure; nobody does when an earlier segment failed first.
-        fetched.catch(() => {});
+        // A failure is thrown where the segment's turn comes, unless an earlier one failed first.
+        handledElsewhere(fetched);
         ahead.set(upcoming, fetched);
       }
       const fetched = ahead.get(segment);

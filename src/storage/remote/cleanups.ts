@@ -2,7 +2,7 @@
  * What is still to be removed when a call failed or was given up: done at once, and waited for before the store closes, but not
  * for long.
  */
-import { sleep } from "../../base/async.ts";
+import { handledElsewhere, sleep } from "../../base/async.ts";
 import type { Clock } from "../../base/clock.ts";
 
 export const CLEANUP_MS = 5_000;
@@ -21,11 +21,12 @@ export class Cleanups {
     const controller = new AbortController();
     const late = sleep(this.#clock, CLEANUP_MS, { signal: timer.signal });
     const cleanup = Promise.race([action(controller.signal), late])
+      // What could not be removed stays, invisible; the failure that made it superfluous is the one to report.
       .catch(() => {})
       .finally(() => {
         timer.abort();
         controller.abort();
-        late.catch(() => {});
+        handledElsewhere(late);
         this.#running.delete(cleanup);
       });
     this.#running.add(cleanup);

@@ -2,6 +2,7 @@
  * Ends a call that makes no progress. What counts is not how long it takes: a large object over a slow line is fine as
  * long as something moves.
  */
+import { handledElsewhere } from "../../base/async.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { MillraceError } from "../../errors.ts";
 
@@ -71,7 +72,8 @@ export class Watchdog implements Disposable {
       throw error;
     } finally {
       this.signal.removeEventListener("abort", onAbort);
-      promise.catch(() => {});
+      // An abort after the race was decided: the next step of the call throws it.
+      handledElsewhere(promise);
     }
   }
 

@@ -116,8 +116,8 @@ export class EpochObjects implements LeaseCell {
       (before !== undefined && versionOf(from.epoch, before.bytes) === from.version);
     if (isAlone && isAsRead) {
       this.#unconfirmed = undefined;
-      // Left behind, old epochs are only litter; the next acquisition tries again.
       const old = epochs.filter((epoch) => epoch < record.epoch).map((epoch) => this.#key(epoch));
+      // Lower epochs decide nothing: what cannot be deleted now is litter that the next acquisition tries to remove.
       await this.#store.delete(old, { signal }).catch(() => {});
       return;
     }

@@ -42,6 +42,7 @@ export class FileBody implements BackendBody {
   }
 
   close(): Promise<void> {
+    // It was opened for reading: closing it can lose nothing, and what was read was checked.
     this.#closing ??= this.#handle.close().catch(() => {});
     return this.#closing;
   }

@@ -115,6 +115,7 @@ class FileBackend implements StoreBackend {
       const info = { key, sizeBytes: stat.size, createdAtMs: toMs(stat.mtimeMs) };
       return new FileBody(handle, path, info, call);
     } catch (error) {
+      // The failure that led here is the one to report.
       await handle?.close().catch(() => {});
       throw readError(error, op, key, path);
     }
@@ -146,6 +147,7 @@ class FileBackend implements StoreBackend {
         call.signal.throwIfAborted();
         await this.#publish(temporary, path, key, call.ifAbsent);
       } catch (error) {
+        // The failure that led here is the one to report; what stays is invisible, and a later listing may remove it.
         await this.#operations.unlink(temporary).catch(() => {});
         throw error;
       }

@@ -1,4 +1,5 @@
 /** The content of an object, or a range of it: chunks read ahead a little, joined, cut, and checked against the digest. */
+import { handledElsewhere } from "../../../base/async.ts";
 import { createHash, type Hash } from "node:crypto";
 import type { MillraceError } from "../../../errors.ts";
 import type { BackendBody } from "../../backend.ts";
@@ -98,8 +99,8 @@ async function* chunksFrom(
     const next = after(place, messages);
     if (next === undefined) throw incomplete(options, place);
     const ahead = next.offset < end ? batch(options, next) : undefined;
-    // Its failure is met when it is waited for, which may never come to pass.
-    ahead?.catch(() => {});
+    // Its failure is thrown when it is waited for; a reading that was left does not need it.
+    if (ahead !== undefined) handledElsewhere(ahead);
     for (const { sequence, data } of messages) {
       map.add({ offset: place, sequence });
       if (place + data.length > offset) yield { place, data };

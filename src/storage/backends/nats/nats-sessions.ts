@@ -52,7 +52,7 @@ export class Sessions {
   async close(): Promise<void> {
     const opening = this.#opening;
     this.#opening = undefined;
-    // One that never opened needs no closing.
+    // One that never opened needs no closing; its failure went to whoever asked for it.
     const session = await opening?.catch(() => undefined);
     await session?.close();
   }

@@ -1,4 +1,5 @@
 /** The content of an object on its way into the stream: cut into chunks, a few of which are under way at a time. */
+import { handledElsewhere } from "../../../base/async.ts";
 import { createHash } from "node:crypto";
 import { nuid } from "@nats-io/transport-node";
 import type { BackendSource } from "../../backend.ts";
@@ -41,8 +42,8 @@ export class ChunkUpload {
       hash.update(chunk);
       if (this.#underWay.length === MAX_UNDER_WAY) await this.#acknowledged();
       const sending = this.#session.putChunk(this.nuid, chunk, MAX_UNDER_WAY * chunkBytes);
-      // Its failure is met when its turn comes; until then it is not unhandled.
-      sending.catch(() => {});
+      // Its failure is thrown when its turn comes.
+      handledElsewhere(sending);
       this.#underWay.push(sending);
     }
     while (this.#underWay.length > 0) await this.#acknowledged();

@@ -1,6 +1,7 @@
 /**
  * The one SSH connection of a store: made when it is first needed, shared by all calls, made anew when it was lost.
  */
+import { handledElsewhere } from "../../../base/async.ts";
 import ssh2, { type Client } from "ssh2";
 import type { Clock } from "../../../base/clock.ts";
 import type { Logger } from "../../../base/logger.ts";
@@ -53,7 +54,8 @@ export class SftpConnection {
       }
     } finally {
       signal.removeEventListener("abort", onAbort);
-      aborted.promise.catch(() => {});
+      // An abort after the race was decided: the next step of the call throws it.
+      handledElsewhere(aborted.promise);
     }
   }
 

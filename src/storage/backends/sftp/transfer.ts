@@ -3,6 +3,7 @@
  *
  * A piece fits into what every server takes in one packet; a server may answer a read with less, which is asked for again.
  */
+import { handledElsewhere } from "../../../base/async.ts";
 import type { BackendBody, BackendSource } from "../../backend.ts";
 import type { ObjectInfo } from "../../contract.ts";
 import { failureError, type Failure } from "../../remote/failures.ts";
@@ -84,8 +85,8 @@ export class SftpBody implements BackendBody {
         while (next < this.#end && ahead.length < CHUNKS_AHEAD) {
           const sizeBytes = Math.min(CHUNK_BYTES, this.#end - next);
           const chunk = this.#chunk(next, sizeBytes);
-          // Its error comes when it is its turn.
-          chunk.catch(() => {});
+          // Its failure is thrown when it is its turn.
+          handledElsewhere(chunk);
           ahead.push(chunk);
           next += sizeBytes;
         }

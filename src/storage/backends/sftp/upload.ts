@@ -97,6 +97,7 @@ export class Upload {
     try {
       await session.makeDirectory(path, DIRECTORY_MODE, signal);
     } catch (error) {
+      // When it cannot be looked at either, the failure to make it is the one to report.
       const found = await session.findPath(path, signal).catch(() => undefined);
       if (found?.isDirectory === true) return;
       if (found !== undefined)

@@ -6,7 +6,7 @@
  * that package. Of Apache the opposite is known; of others nothing.
  * Source: golang/net `webdav.Handler.handleOptions`, `handleCopyMove`, `confirmLocks`.
  */
-import { sleep } from "../../../base/async.ts";
+import { handledElsewhere, sleep } from "../../../base/async.ts";
 import type { Clock } from "../../../base/clock.ts";
 import type { Logger } from "../../../base/logger.ts";
 import { isMillraceError } from "../../../errors.ts";
@@ -62,8 +62,8 @@ export async function learnDialect(
   } finally {
     controller.abort();
     // Whichever was not waited for has nothing more to say.
-    asking.catch(() => {});
-    late.catch(() => {});
+    handledElsewhere(asking);
+    handledElsewhere(late);
   }
   log.log(
     "warn",
